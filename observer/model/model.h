@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* model: keeps the books. Events go in, records come out, in the same call. */
+#ifndef HEAPTRACE_MODEL_H
+#define HEAPTRACE_MODEL_H
+
+#include "model/record.h"
+
+struct model;
+
+/* A model that hands its records to @fn; NULL on lack of memory. */
+struct model *model_new(record_fn fn, void *ctx);
+
+/* Frees it; NULL is legal. */
+void model_free(struct model *model);
+
+/* Takes one event, keeps the books, emits records. 0; -errno on lack of memory or from the record function. */
+int model_feed(struct model *model, const struct event *event);
+
+/* Fills the counts of @end (processes, events, mms, balanced_mms, lost_events), leaving the rest of it alone. */
+void model_count(const struct model *model, struct record_end *end);
+
+/* Memory now of all watched mms together: for tests and live views. */
+unsigned int model_open_mms(const struct model *model);
+
+#endif
