@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# heaptrace. `make help` lists the targets; CC, CFLAGS, LDFLAGS, CLANG, BUILD, PREFIX and DESTDIR are the user's.
+
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG   ?= clang
+STRIP   ?= llvm-strip
+
+all: heaptrace target ## build build/heaptrace and build/target (default)
+
+# The BPF object and generated sources are the same for every flavour of build, so they have one place.
+COMMON  := build
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+ARCH    := $(firstword $(subst -, ,$(MACHINE)))
+
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+INCLUDE  := -iquote observer -iquote . -iquote $(COMMON)/gen
+LANGUAGE := -std=gnu11 -D_GNU_SOURCE -DHEAPTRACE_VERSION='"$(VERSION)"'
+LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifdef SANITIZE
+# For the observer and its unit tests; never for the target, whose memory is what is measured.
+HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE -Werror
+LINK   := -pie -fsanitize=address,undefined
+endif
+COMPILE = $(CC) $(LANGUAGE) $(WARN) $(HARDEN) $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS)
+
+MODULES := libbpf libelf libdw zlib libzstd libseccomp libcap
+LIBS    := $(shell pkg-config --libs $(MODULES) 2>/dev/null || echo -lbpf -lelf -ldw -lz -lzstd -lseccomp -lcap)
+
+OBSERVER_C := $(wildcard observer/*.c observer/*/*.c)
+OBSERVER_O := $(OBSERVER_C:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/observer/source/bpf_object.o
+# Everything but main.c, for the tests to link with.
+OBSERVER_A := $(BUILD)/obj/observer.a
+TARGET_C   := $(filter-out target/preload%.c,$(wildcard target/*.c))
+TARGET_O   := $(TARGET_C:%.c=$(BUILD)/obj/%.o)
+TARGET_A   := $(BUILD)/obj/target.a
+PRELOAD_C  := $(wildcard target/preload*.c)
+UNIT_C     := $(wildcard tests/unit/test_*.c)
+UNITS      := $(UNIT_C:%.c=$(BUILD)/%)
+PROG_C     := $(wildcard tests/e2e/prog/*.c)
+PROGS      := $(PROG_C:tests/e2e/prog/%.c=$(BUILD)/tests/prog/%)
+BPF_O      := $(COMMON)/heaptrace.bpf.o
+
+.PHONY: all heaptrace target units progs
+heaptrace: $(BUILD)/heaptrace
+target: $(BUILD)/target
+units: $(UNITS)
+progs: $(PROGS)
+
+$(BUILD)/heaptrace: $(OBSERVER_O)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -pthread
+
+$(BUILD)/target: $(TARGET_O)
+	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -pthread
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -pthread -c -o $@ $<
+
+$(BUILD)/obj/observer/source/bpf_object.o: observer/source/bpf_object.S $(BPF_O)
+	@mkdir -p $(@D)
+	$(CC) -c -DBPF_OBJECT='"$(BPF_O)"' -o $@ $<
+
+$(OBSERVER_O): | $(COMMON)/gen/syscall_names.inc
+
+$(COMMON)/gen/syscall_names.inc: observer/event/syscall_names.sh Makefile
+	@mkdir -p $(@D)
+	CC='$(CC)' sh $< >$@.part && mv $@.part $@
+
+# The kernel side is one translation unit. DWARF goes, BTF stays: only that is loaded.
+BPF_DEFINE_x86_64  := -D__TARGET_ARCH_x86
+BPF_DEFINE_aarch64 := -D__TARGET_ARCH_arm64
+$(BPF_O): bpf/heaptrace.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror $(BPF_DEFINE_$(ARCH)) -iquote . \
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP -MF $(@:.o=.d) -c -o $@.part $<
+	$(STRIP) -g $@.part && mv $@.part $@
+
+$(OBSERVER_A): $(filter-out $(BUILD)/obj/observer/main.o,$(OBSERVER_O))
+$(TARGET_A): $(filter-out $(BUILD)/obj/target/main.o,$(TARGET_O))
+$(OBSERVER_A) $(TARGET_A):
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/tests/unit/test_target_%: tests/unit/test_target_%.c $(TARGET_A) Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -pthread $(LINK) -o $@ $< $(TARGET_A) -lcmocka
+
+$(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(OBSERVER_A) Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -pthread $(LINK) -o $@ $< $(OBSERVER_A) -lcmocka $(LIBS)
+
+# The programs observed by the end-to-end tests are built as anybody's programs are: nothing of the above.
+$(BUILD)/tests/prog/%: tests/e2e/prog/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARN) -MMD -MP -pthread -o $@ $<
+
+ifneq ($(PRELOAD_C),)
+all: $(BUILD)/libheaptrace-alloc.so
+PRELOAD_SRC := $(PRELOAD_C) $(filter-out target/main.c,$(wildcard target/slab*.c target/operator*.c target/ptrmap*.c))
+$(BUILD)/libheaptrace-alloc.so: $(PRELOAD_SRC:%.c=$(BUILD)/pic/%.o)
+	$(CC) -shared -Wl,-z,relro,-z,now -Wl,-soname,libheaptrace-alloc.so $(LDFLAGS) -o $@ $^ -pthread
+
+$(BUILD)/pic/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
+endif
+
+.PHONY: setup demo check lint bench soak fuzz install uninstall clean distclean help
+
+setup: ## install what building and testing need and this system lacks
+	@sh .ci/setup build check
+
+# As root, or by sudo where there is one, the observer is the kernel's eBPF; otherwise heaptrace falls back by itself.
+demo: ## install what is missing, build, and run the main job
+	@sh .ci/setup build
+	@$(MAKE) --no-print-directory all
+	cd $(BUILD) && $$([ "$$(id -u)" -eq 0 ] || command -v sudo || true) ./heaptrace -- ./target
+
+LINTS      := tests/lint/lint.sh
+REPLAYS    := $(wildcard tests/replay/test_*.sh)
+ENDS       := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/*_*.sh))
+UNIT_NAMES := $(UNIT_C:tests/unit/%.c=%)
+
+check: ## set up like setup, then run every test
+	@sh .ci/setup build check
+	@$(MAKE) --no-print-directory all units progs
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
+	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS)
+
+lint: ## the checks of the sources only
+	@sh .ci/setup build check
+	@$(MAKE) --no-print-directory $(COMMON)/gen/syscall_names.inc
+	@tests/run $(LINTS)
+
+bench: all ## what observing costs, beside other tools
+	tests/bench/run
+
+soak: all ## the whole mix for MINUTES minutes, the books checked all the time
+	tests/bench/soak $(MINUTES)
+
+# libFuzzer over everything that reads what the target or a file gave. FUZZ_SECONDS for each.
+FUZZ_SECONDS ?= 60
+FUZZ_C  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(FUZZ_C:%.c=$(BUILD)/%)
+fuzz: $(FUZZERS) ## run each fuzzer for FUZZ_SECONDS
+	@for f in $(FUZZERS); do \
+		mkdir -p $$f.corpus; \
+		(cd $(BUILD) && $(CURDIR)/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
+			-print_final_stats=1 $(CURDIR)/$$f.corpus) || exit 1; \
+	done
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out observer/main.c,$(OBSERVER_C)) $(BUILD)/obj/observer/source/bpf_object.o \
+		$(COMMON)/gen/syscall_names.inc Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(LANGUAGE) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(INCLUDE) -pthread \
+		-o $@ $< $(filter-out observer/main.c,$(OBSERVER_C)) $(BUILD)/obj/observer/source/bpf_object.o $(LIBS)
+
+INSTALL := install
+BINDIR  := $(DESTDIR)$(PREFIX)/bin
+LIBDIR  := $(DESTDIR)$(PREFIX)/lib
+MANDIR  := $(DESTDIR)$(PREFIX)/share/man/man1
+COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+install: all ## install below PREFIX (/usr/local); SETCAP=1 lets ordinary users observe their own processes by eBPF
+	$(INSTALL) -d $(BINDIR) $(MANDIR) $(COMPDIR)
+	$(INSTALL) -m 755 $(BUILD)/heaptrace $(BINDIR)/heaptrace
+	$(INSTALL) -m 644 docs/heaptrace.1 $(MANDIR)/heaptrace.1
+	$(INSTALL) -m 644 docs/heaptrace.bash $(COMPDIR)/heaptrace
+	$(if $(PRELOAD_C),$(INSTALL) -d $(LIBDIR))
+	$(if $(PRELOAD_C),$(INSTALL) -m 755 $(BUILD)/libheaptrace-alloc.so $(LIBDIR)/libheaptrace-alloc.so)
+	$(if $(filter 1,$(SETCAP)),setcap cap_bpf$(comma)cap_perfmon=ep $(BINDIR)/heaptrace)
+comma := ,
+
+uninstall: ## remove what install has installed
+	rm -f $(BINDIR)/heaptrace $(LIBDIR)/libheaptrace-alloc.so $(MANDIR)/heaptrace.1 $(COMPDIR)/heaptrace
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+distclean: clean ## remove all that git does not know below build/
+	rm -rf $(COMMON)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+-include $(shell find $(BUILD) $(COMMON)/heaptrace.bpf.d -name '*.d' 2>/dev/null)
