@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/buf.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUF_FIRST_CAP 256
+#define U64_DIGITS    20
+
+char *buf_reserve(struct buf *buf, size_t more)
+{
+	size_t need, cap;
+	char *data;
+
+	if (buf->err)
+		return NULL;
+	if (more >= SIZE_MAX / 2 - buf->len) {
+		buf->err = -ENOMEM;
+		return NULL;
+	}
+	need = buf->len + more + 1;
+	if (need <= buf->cap)
+		return buf->data + buf->len;
+	cap = buf->cap ? buf->cap : BUF_FIRST_CAP;
+	while (cap < need)
+		cap *= 2;
+	data = realloc(buf->data, cap);
+	if (!data) {
+		buf->err = -ENOMEM;
+		return NULL;
+	}
+	buf->data = data;
+	buf->cap = cap;
+	return data + buf->len;
+}
+
+void buf_add(struct buf *buf, const void *data, size_t len)
+{
+	char *at = buf_reserve(buf, len);
+
+	if (!at)
+		return;
+	if (len)
+		memcpy(at, data, len);
+	at[len] = '\0';
+	buf->len += len;
+}
+
+void buf_add_char(struct buf *buf, char c)
+{
+	buf_add(buf, &c, 1);
+}
+
+void buf_add_str(struct buf *buf, const char *str)
+{
+	buf_add(buf, str, strlen(str));
+}
+
+void buf_add_repeated(struct buf *buf, const char *str, size_t count)
+{
+	size_t len = strlen(str);
+
+	while (count--)
+		buf_add(buf, str, len);
+}
+
+void buf_addf(struct buf *buf, const char *fmt, ...)
+{
+	va_list args;
+	char *at;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(NULL, 0, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return;
+	at = buf_reserve(buf, (size_t)len);
+	if (!at)
+		return;
+	va_start(args, fmt);
+	vsnprintf(at, (size_t)len + 1, fmt, args);
+	va_end(args);
+	buf->len += (size_t)len;
+}
+
+void buf_add_u64(struct buf *buf, uint64_t value)
+{
+	char digits[U64_DIGITS];
+	size_t first = sizeof(digits);
+
+	do {
+		digits[--first] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	buf_add(buf, digits + first, sizeof(digits) - first);
+}
+
+void buf_add_i64(struct buf *buf, int64_t value)
+{
+	uint64_t magnitude = (uint64_t)value;
+
+	if (value < 0) {
+		buf_add_char(buf, '-');
+		magnitude = -magnitude;
+	}
+	buf_add_u64(buf, magnitude);
+}
+
+void buf_add_hex(struct buf *buf, uint64_t value)
+{
+	char digits[2 + 16];
+	size_t first = sizeof(digits);
+
+	do {
+		digits[--first] = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	} while (value);
+	digits[--first] = 'x';
+	digits[--first] = '0';
+	buf_add(buf, digits + first, sizeof(digits) - first);
+}
+
+void buf_reset(struct buf *buf)
+{
+	buf->len = 0;
+	if (buf->data)
+		buf->data[0] = '\0';
+}
+
+int buf_error(const struct buf *buf)
+{
+	return buf->err;
+}
+
+void buf_free(struct buf *buf)
+{
+	if (!buf)
+		return;
+	free(buf->data);
+	memset(buf, 0, sizeof(*buf));
+}

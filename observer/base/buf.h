@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* buf: a growable byte buffer. Zero-initialise before use; data is NUL-terminated from the first addition on.
+ *
+ * Lack of memory is remembered, not returned: additions after it do nothing, and the owner asks buf_error() once when
+ * the text is complete. */
+#ifndef HEAPTRACE_BUF_H
+#define HEAPTRACE_BUF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+	char *data; /* NULL before the first addition */
+	size_t len; /* bytes, the final NUL left out */
+	size_t cap;
+	int err; /* 0 or -ENOMEM */
+};
+
+/* Makes room for @more bytes beyond the present ones (and a NUL) and returns where they go, or NULL on lack of memory.
+ * The caller adds to len what it wrote there. */
+char *buf_reserve(struct buf *buf, size_t more);
+
+/* Adds @len bytes. */
+void buf_add(struct buf *buf, const void *data, size_t len);
+
+/* Adds one byte. */
+void buf_add_char(struct buf *buf, char c);
+
+/* Adds a NUL-terminated string. */
+void buf_add_str(struct buf *buf, const char *str);
+
+/* Adds @count times the string @str. */
+void buf_add_repeated(struct buf *buf, const char *str, size_t count);
+
+/* Adds text as printf does. */
+void buf_addf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Add a number in decimal; in hex with a leading 0x. Much faster than buf_addf(): outputs write millions of them. */
+void buf_add_u64(struct buf *buf, uint64_t value);
+void buf_add_i64(struct buf *buf, int64_t value);
+void buf_add_hex(struct buf *buf, uint64_t value);
+
+/* Empties it and keeps its memory and its error. */
+void buf_reset(struct buf *buf);
+
+/* 0, or -ENOMEM where an addition failed since buf_free() or initialisation. */
+int buf_error(const struct buf *buf);
+
+/* Frees the memory and forgets the error: as new. NULL is legal. */
+void buf_free(struct buf *buf);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_CHUNK     4096
+#define READ_MAX_BYTES (256u << 20)
+#define LINK_MAX_BYTES 4096 /* PATH_MAX: the kernel gives no more */
+#define PATH_BYTES     64
+
+/* A name under /proc may vanish at any moment; each way it shows is the same to us. */
+static int vanished_or(int err)
+{
+	return err == ENOENT ? -ESRCH : -err;
+}
+
+static int proc_path(pid_t pid, const char *name, char out[static PATH_BYTES])
+{
+	int len = snprintf(out, PATH_BYTES, "/proc/%d/%s", (int)pid, name);
+
+	return len < 0 || len >= PATH_BYTES ? -ENAMETOOLONG : 0;
+}
+
+int procfs_read(pid_t pid, const char *name, struct buf *out)
+{
+	char path[PATH_BYTES];
+	ssize_t got;
+	int fd, err;
+
+	err = proc_path(pid, name, path);
+	if (err)
+		return err;
+	buf_reset(out);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return vanished_or(errno);
+	do {
+		char *at = buf_reserve(out, READ_CHUNK);
+
+		if (!at) {
+			err = -ENOMEM;
+			break;
+		}
+		got = read(fd, at, READ_CHUNK);
+		if (got > 0)
+			out->len += (size_t)got;
+		else if (got < 0 && errno != EINTR)
+			err = vanished_or(errno);
+		if (out->len > READ_MAX_BYTES)
+			err = -EFBIG;
+	} while (!err && got);
+	close(fd);
+	if (!err)
+		out->data[out->len] = '\0';
+	return err;
+}
+
+int procfs_link(pid_t pid, const char *name, struct buf *out)
+{
+	char path[PATH_BYTES], *at;
+	ssize_t got;
+	int err = proc_path(pid, name, path);
+
+	if (err)
+		return err;
+	buf_reset(out);
+	at = buf_reserve(out, LINK_MAX_BYTES);
+	if (!at)
+		return -ENOMEM;
+	got = readlink(path, at, LINK_MAX_BYTES);
+	if (got < 0)
+		return vanished_or(errno);
+	out->len = (size_t)got;
+	out->data[out->len] = '\0';
+	return 0;
+}
+
+static int compare_tids(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int read_tids(DIR *dir, pid_t **tids, size_t *count)
+{
+	size_t cap = 0;
+	struct dirent *entry;
+
+	for (errno = 0; (entry = readdir(dir)); errno = 0) {
+		int tid = atoi(entry->d_name);
+
+		if (tid <= 0)
+			continue;
+		if (*count == cap) {
+			pid_t *more;
+
+			cap = cap ? cap * 2 : 16;
+			more = reallocarray(*tids, cap, sizeof(**tids));
+			if (!more)
+				return -ENOMEM;
+			*tids = more;
+		}
+		(*tids)[(*count)++] = tid;
+	}
+	return errno ? vanished_or(errno) : 0;
+}
+
+int procfs_tasks(pid_t pid, pid_t **ret_tids, size_t *ret_count)
+{
+	char path[PATH_BYTES];
+	pid_t *tids = NULL;
+	size_t count = 0;
+	DIR *dir;
+	int err;
+
+	err = proc_path(pid, "task", path);
+	if (err)
+		return err;
+	dir = opendir(path);
+	if (!dir)
+		return vanished_or(errno);
+	err = read_tids(dir, &tids, &count);
+	closedir(dir);
+	if (!err && !count)
+		err = -ESRCH;
+	if (err) {
+		free(tids);
+		return err;
+	}
+	qsort(tids, count, sizeof(*tids), compare_tids);
+	*ret_tids = tids;
+	*ret_count = count;
+	return 0;
+}
+
+int procfs_status(pid_t pid, struct procfs_status *out)
+{
+	struct buf text = { 0 };
+	int err = procfs_read(pid, "status", &text);
+
+	if (!err)
+		err = procfs_parse_status(text.data, text.len, out);
+	buf_free(&text);
+	return err;
+}
+
+int procfs_rollup(pid_t pid, struct procfs_rollup *out)
+{
+	struct buf text = { 0 };
+	int err = procfs_read(pid, "smaps_rollup", &text);
+
+	if (!err)
+		err = procfs_parse_rollup(text.data, text.len, out);
+	buf_free(&text);
+	return err;
+}
+
+int procfs_stat(pid_t pid, struct procfs_stat *out)
+{
+	struct buf text = { 0 };
+	int err = procfs_read(pid, "stat", &text);
+
+	if (!err)
+		err = procfs_parse_stat(text.data, text.len, out);
+	buf_free(&text);
+	return err;
+}
+
+int procfs_mem(pid_t pid, struct procfs_mem *out)
+{
+	struct procfs_status status;
+	int err = procfs_status(pid, &status);
+
+	if (err)
+		return err;
+	if (!status.has_mm)
+		return -ENODATA;
+	*out = status.mem;
+	return 0;
+}
+
+pid_t procfs_tgid(pid_t tid)
+{
+	struct procfs_status status;
+	int err = procfs_status(tid, &status);
+
+	return err ? err : status.tgid;
+}
+
+int procfs_maps(pid_t pid, int (*fn)(void *ctx, const struct procfs_map *map), void *ctx)
+{
+	struct procfs_map map;
+	struct buf text = { 0 };
+	size_t pos = 0;
+	int ret = procfs_read(pid, "maps", &text);
+
+	while (!ret) {
+		int got = procfs_parse_map(text.data, text.len, &pos, &map);
+
+		if (got <= 0) {
+			ret = got;
+			break;
+		}
+		ret = fn(ctx, &map);
+	}
+	buf_free(&text);
+	return ret;
+}
