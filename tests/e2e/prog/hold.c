@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* hold: `hold THREADS` says "ready" and then does what standard input tells it, one line each, answering each with a
+ * line of JSON (its own reading):
+ *
+ *   map N     maps and touches N pages more
+ *   drop      unmaps the last ones that "map" made
+ *   mark NAME only reads
+ *   busy      the threads begin to map, touch, move and unmap without end (the answer comes once all have begun)
+ *   rest      they stop (the answer comes once all have stopped)
+ *   name X    takes X as the name of the thread
+ *   quit      ends */
+#include "prog.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#define RW	    (PROT_READ | PROT_WRITE)
+#define THREADS_MAX 256
+
+static struct {
+	atomic_bool busy;
+	atomic_uint working;
+	pthread_mutex_t lock;
+	pthread_cond_t change;
+} work = { .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
+
+/* The moved part leaves a hole that another thread may have filled meanwhile: it is left alone. */
+static void one_round(unsigned int seed)
+{
+	size_t pages = 32 + seed % 48;
+	char *at = mmap(NULL, pages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *moved;
+
+	must(at != MAP_FAILED);
+	touch(at, pages * PAGE);
+	must(madvise(at, 4 * PAGE, MADV_DONTNEED) == 0);
+	must(mprotect(at + 4 * PAGE, 4 * PAGE, PROT_READ) == 0);
+	moved = mremap(at + 8 * PAGE, 8 * PAGE, 64 * PAGE, MREMAP_MAYMOVE);
+	must(moved != MAP_FAILED);
+	must(munmap(moved, 64 * PAGE) == 0);
+	must(munmap(at, 8 * PAGE) == 0);
+	must(munmap(at + 16 * PAGE, (pages - 16) * PAGE) == 0);
+}
+
+static void *worker(void *arg)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)arg;
+
+	for (;;) {
+		pthread_mutex_lock(&work.lock);
+		while (!work.busy)
+			pthread_cond_wait(&work.change, &work.lock);
+		pthread_mutex_unlock(&work.lock);
+		work.working++;
+		while (work.busy)
+			one_round(seed++);
+		work.working--;
+	}
+	return NULL;
+}
+
+static void set_busy(bool busy, unsigned int threads)
+{
+	pthread_mutex_lock(&work.lock);
+	work.busy = busy;
+	pthread_cond_broadcast(&work.change);
+	pthread_mutex_unlock(&work.lock);
+	while (work.working != (busy ? threads : 0))
+		sched_yield();
+}
+
+/* Carries out one line; false at "quit". */
+static bool obey(const char *line, unsigned int threads)
+{
+	static struct {
+		char *at;
+		size_t len;
+	} maps[1024];
+	static unsigned int count;
+
+	if (!strncmp(line, "map ", 4)) {
+		must(count < sizeof(maps) / sizeof(maps[0]));
+		maps[count].len = strtoul(line + 4, NULL, 10) * PAGE;
+		maps[count].at = mmap(NULL, maps[count].len, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		must(maps[count].at != MAP_FAILED);
+		touch(maps[count].at, maps[count].len);
+		count++;
+	} else if (!strcmp(line, "drop")) {
+		must(count > 0);
+		count--;
+		must(munmap(maps[count].at, maps[count].len) == 0);
+	} else if (!strcmp(line, "busy")) {
+		set_busy(true, threads);
+	} else if (!strcmp(line, "rest")) {
+		set_busy(false, threads);
+	} else if (!strncmp(line, "name ", 5)) {
+		must(prctl(PR_SET_NAME, line + 5) == 0);
+	} else if (!strcmp(line, "quit")) {
+		return false;
+	}
+	return true;
+}
+
+/* One line from standard input, by read(2) alone: stdio would allocate. False at its end. */
+static bool get_line(char *line, size_t size)
+{
+	size_t len = 0;
+
+	while (len + 1 < size) {
+		ssize_t got = read(STDIN_FILENO, line + len, 1);
+
+		if (got <= 0)
+			return false;
+		if (line[len] == '\n')
+			break;
+		len++;
+	}
+	line[len] = 0;
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int threads = argc > 1 ? (unsigned int)atoi(argv[1]) : 0;
+	pthread_t thread;
+	char line[64];
+
+	must(threads <= THREADS_MAX);
+	for (uintptr_t i = 0; i < threads; i++)
+		must(pthread_create(&thread, NULL, worker, (void *)i) == 0);
+	must(write(STDOUT_FILENO, "ready\n", 6) == 6);
+	while (get_line(line, sizeof(line)) && obey(line, threads)) {
+		point(line);
+		points_print();
+	}
+	return 0;
+}
