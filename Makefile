@@ -120,7 +120,7 @@ demo: ## install what is missing, build, and run the main job
 	@$(MAKE) --no-print-directory all
 	cd $(BUILD) && $$([ "$$(id -u)" -eq 0 ] || command -v sudo || true) ./heaptrace -- ./target
 
-LINTS      := tests/lint/lint.sh
+LINTS      := tests/lint/lint.sh tests/lint/selftest.sh
 REPLAYS    := $(wildcard tests/replay/test_*.sh)
 ENDS       := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/*_*.sh))
 UNIT_NAMES := $(UNIT_C:tests/unit/%.c=%)

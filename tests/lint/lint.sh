@@ -63,7 +63,9 @@ check_format() {
         echo "clang-format $found is installed, the style is checked by $FORMAT_MAJOR"
         return "$SKIP"
     fi
-    files c h | xargs clang-format --dry-run --Werror 2>&1
+    for file in $(files c h); do
+        clang-format "$file" | cmp -s - "$file" || echo "$file: run clang-format -i on it"
+    done | quiet_or_fail
 }
 
 check_tidy() {
