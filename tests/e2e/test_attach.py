@@ -1,0 +1,198 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Attaching to what runs already, and letting go of it: the books close on what /proc/PID/status says at a stop."""
+
+import os
+import signal
+import subprocess
+import time
+
+import harness
+from harness import Observer, Process, case, prog, status_of, wait_until
+
+PARTS = ("virt", "rss", "anon", "file", "shmem")
+PAGE = 4096
+
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: status_of(pid)["State"] in "Tt", f"{pid} to stop")
+    # The state is that of the leader: every other thread has to be at its stop too before levels are compared.
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        wait_until(lambda tid=tid: status_of(f"{pid}/task/{tid}")["State"] in "Tt", f"thread {tid} to stop")
+
+
+def ledger_of(done, pid):
+    return next((ledger for ledger in done.books.ledgers.values() if ledger["pid"] == pid), None)
+
+
+def same_as_proc(t, done, pid, status, name):
+    ledger = ledger_of(done, pid)
+    if t.ok(ledger is not None, f"{name}: there is a ledger for {pid}", done):
+        want = {part: status[part] for part in PARTS if part in ledger["closing"]}
+        t.equal({part: ledger["closing"][part] for part in want}, want, f"{name}: closing is what /proc says at the stop")
+
+
+@case()
+def running_process(t, source):
+    with Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        before = held.ask("map 100")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            points = [held.ask(line) for line in ("map 300", "drop", "map 7", "mark here")]
+            stop(held.pid)
+            status = status_of(held.pid)
+            done = observer.end()
+        os.kill(held.pid, signal.SIGCONT)
+        t.balanced(done)
+        t.agrees(done, points)
+        same_as_proc(t, done, held.pid, status, "one thread")
+        opening = ledger_of(done, held.pid)["opening"]
+        t.equal(opening["virt"], before["virt"], "opening is what it had at the attach")
+        after = held.ask("map 5")
+        t.equal(after["virt"] - points[-1]["virt"], 5 * PAGE, "the process goes on as before")
+        t.equal(status_of(held.pid)["TracerPid"], "0", "and nobody traces it")
+        held.say("quit")
+        t.equal(held.finish()[0], 0, "and ends as before")
+
+
+@case()
+def busy_threads(t, source):
+    with Process([prog("hold"), "8"]) as held:
+        held.until("ready")
+        held.ask("busy")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 50")
+            stop(held.pid)
+            status = status_of(held.pid)
+            done = observer.end()
+        os.kill(held.pid, signal.SIGCONT)
+        t.balanced(done)
+        t.ok(point["name"] in [mark["name"] for mark in done.books.marks], "the mark left meanwhile is there")
+        same_as_proc(t, done, held.pid, status, "8 busy threads")
+        t.ok(len({row["tid"] for row in done.books.rows}) >= 8, "rows of all threads")
+        held.ask("rest")
+        t.equal(status_of(held.pid)["TracerPid"], "0", "nobody traces it afterwards")
+
+
+@case()
+def any_thread_stands_for_the_process(t, source):
+    with Process([prog("hold"), "4"]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        tid = max(int(tid) for tid in os.listdir(f"/proc/{held.pid}/task"))
+        with Observer(source, "-p", str(tid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 40")
+            done = observer.end()
+        t.balanced(done)
+        t.agrees(done, [point])
+        t.equal(list(done.books.ledgers.values())[0]["pid"], held.pid, "the ledger names the process")
+
+
+@case()
+def several_processes(t, source):
+    with Process([prog("hold"), "0"]) as one, Process([prog("hold"), "2"]) as two, Process([prog("hold"), "0"]) as other:
+        for held in (one, two, other):
+            held.until("ready")
+            held.ask("mark warm")
+        with Observer(source, "-p", f"{one.pid},{two.pid}") as observer:
+            observer.attached(one.pid, two.pid)
+            points = [one.ask("map 10"), two.ask("map 20"), other.ask("map 30"), one.ask("drop"), two.ask("mark b")]
+            done = observer.end()
+        t.balanced(done)
+        t.agrees(done, [point for point in points if point["pid"] != other.pid])
+        t.equal({ledger["pid"] for ledger in done.books.ledgers.values()}, {one.pid, two.pid}, "one ledger each")
+        t.none([row for row in done.books.rows if row["pid"] == other.pid], "the one not named has no rows")
+
+
+@case()
+def process_that_ends(t, source):
+    with Process([prog("hold"), "3"]) as held:
+        held.until("ready")
+        held.ask("map 64")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 9")
+            held.say("quit")
+            held.finish()
+            rc, out, err = observer.finish(20)
+        done = harness.Run(rc, out, err, observer.path)
+        t.balanced(done, "it ends by itself when the process ends")
+        t.agrees(done, [point])
+        exits = [row for row in done.books.rows if row["cause"] == "exit"]
+        t.equal([row["virt"] for row in exits], [-ledger_of(done, held.pid)["closing"]["virt"]], "with an exit row")
+
+
+@case()
+def children_of_an_attached_process(t, source):
+    """A shell that is attached to starts programs: they are watched from their beginning."""
+    with Process(["/bin/sh"]) as shell:
+        shell.say("echo ready")
+        shell.until("ready")
+        with Observer(source, "-p", str(shell.pid)) as observer:
+            observer.attached(shell.pid)
+            shell.say(f"{prog('family')} fork; {prog('family')} chain 2; echo done")
+            shell.until("done")
+            done = observer.end()
+        t.balanced(done)
+        t.agrees(done, harness.points_of(shell.said))
+
+
+@case()
+def duration(t, source):
+    with Process([prog("hold"), "2"]) as held:
+        held.until("ready")
+        held.ask("map 33")
+        begin = time.monotonic()
+        with Observer(source, "-d", "1", "-p", str(held.pid)) as observer:
+            rc, out, err = observer.finish(30)
+        t.ok(time.monotonic() - begin >= 1, "--duration 1 lasts a second at least")
+        t.balanced(harness.Run(rc, out, err, observer.path), "--duration detaches")
+        t.equal(held.ask("mark alive")["name"], "mark alive", "the process goes on")
+
+
+@case()
+def stopped_process(t, source):
+    """Attaching to a stopped process does not wake it, and neither does letting it go."""
+    with Process([prog("hold"), "2"]) as held:
+        held.until("ready")
+        held.ask("map 20")
+        stop(held.pid)
+        status = status_of(held.pid)
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            done = observer.end()
+        t.balanced(done)
+        same_as_proc(t, done, held.pid, status, "stopped")
+        t.equal(status_of(held.pid)["State"], "T", "it is still stopped")
+        os.kill(held.pid, signal.SIGCONT)
+        t.equal(held.ask("mark on")["name"], "mark on", "and goes on when it is told to")
+
+
+@case()
+def after_kill_9(t, source):
+    with Process([prog("hold"), "4"]) as held:
+        held.until("ready")
+        held.ask("busy")
+        with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
+            observer.attached(held.pid)
+            held.ask("map 3")
+            observer.popen.kill()
+            observer.popen.wait()
+        wait_until(lambda: status_of(held.pid)["TracerPid"] == "0", "the kernel to let it go")
+        t.equal(held.ask("rest")["name"], "rest", "the process goes on after kill -9 of heaptrace")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 11")
+            done = observer.end()
+        t.balanced(done, "a second attach works")
+        t.agrees(done, [point])
+        held.say("quit")
+        t.equal(held.finish()[0], 0, "and the process ends well")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,103 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Signals: handlers, ends by a signal, Ctrl-C; the status of heaptrace is the command's."""
+
+import os
+import pty
+import signal
+
+import harness
+from harness import HEAPTRACE, Observer, Run, case, environment, new_path, observe, prog
+
+
+@case()
+def handler_on_a_fresh_stack(t, source):
+    done = observe(source, [prog("signals"), "handler"])
+    if t.balanced(done):
+        t.agrees(done)
+        rows = [row for row in done.books.step("handler") if row["anon"]]
+        t.equal(sum(row["anon"] for row in rows), 4096, "the page of the signal's frame has its row", *rows)
+
+
+@case()
+def exit_status(t, source):
+    for code in (0, 1, 42, 255):
+        done = observe(source, [prog("signals"), "exit", str(code)])
+        t.balanced(done, f"exit {code}", rc=code)
+    for name in ("SIGKILL", "SIGTERM", "SIGABRT", "SIGINT", "SIGUSR1"):
+        number = int(getattr(signal, name))
+        done = observe(source, [prog("signals"), "raise", str(number)])
+        t.balanced(done, name, rc=128 + number)
+        t.agrees(done, [], name=f"{name}: readings") if done.points else None
+        t.equal(done.books.end["exit"], {"code": None, "signal": number}, f"{name}: the end record names the signal")
+    done = observe(source, [prog("signals"), "segv"])
+    t.balanced(done, "SIGSEGV", rc=128 + signal.SIGSEGV)
+
+
+def interrupted(t, source, mode, status):
+    """The signal goes to the whole group, as a terminal's Ctrl-C does."""
+    with Observer(source, "--", prog("signals"), mode, start_new_session=True) as observer:
+        observer.until("ready")
+        os.killpg(observer.pid, signal.SIGINT)
+        rc, out, err = observer.finish()
+    done = Run(rc, out, err, observer.path)
+    t.balanced(done, f"{mode}", rc=status)
+    return done
+
+
+@case()
+def ctrl_c(t, source):
+    done = interrupted(t, source, "wait", 7)
+    t.agrees(done, name="the command's handler has run, and the ledger is printed")
+    interrupted(t, source, "default", 128 + signal.SIGINT)
+
+
+@case()
+def ctrl_c_at_a_terminal(t, source):
+    """A real terminal, where heaptrace's text goes too."""
+    path = new_path(".jsonl")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(HEAPTRACE, [HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--", prog("signals"), "wait"],
+                  environment(TERM="xterm"))
+    said = b""
+    while b"ready" not in said:
+        said += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    try:
+        while True:
+            said += os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        pass
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    done = Run(os.waitstatus_to_exitcode(status), said.decode("utf-8", "replace").replace("\r\n", "\n"), "", path)
+    t.balanced(done, rc=7)
+    t.agrees(done)
+
+
+@case()
+def terminated_observer(t, source):
+    """SIGTERM to heaptrace alone: the command is not left half-watched, and what was seen is written."""
+    with Observer(source, "--", prog("signals"), "wait", start_new_session=True) as observer:
+        observer.until("ready")
+        observer.popen.send_signal(signal.SIGTERM)
+        # If heaptrace detached, the command still waits: end it, so that nothing is left behind.
+        try:
+            rc, out, err = observer.finish(5)
+        except harness.subprocess.TimeoutExpired:
+            os.killpg(observer.pid, signal.SIGINT)
+            rc, out, err = observer.finish()
+    done = Run(rc, out, err, observer.path)
+    t.none(done.books.problems(), "SIGTERM to heaptrace: the books are closed and balance", done)
+
+
+@case()
+def stop_and_continue(t, source):
+    """Job control: a stop of the command is no end of it."""
+    done = observe(source, ["/bin/sh", "-c", f"{prog('hold')} 0 </dev/null & kill -STOP $!; kill -CONT $!; wait $!"])
+    t.balanced(done)
+
+
+if __name__ == "__main__":
+    harness.main()
