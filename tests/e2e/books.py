@@ -120,6 +120,11 @@ class Books:
             found += _ledger_problems(ledger, coalesced)
             if not filtered:
                 found += self._sum_problems(ledger)
+        for mark in [] if filtered else self.marks:
+            level = self.level(mark)
+            wrong = {part: (mark[part], level[part]) for part in level if mark.get(part, level[part]) != level[part]}
+            if wrong:
+                found.append(f"line {mark['_line']}: the mark's own level is not that of the rows before it: {wrong}")
         return found
 
     def _frame_problems(self, unfinished):
@@ -127,7 +132,7 @@ class Books:
         if not self.records or self.records[0].get("type") != "header":
             return ["the first record is no header"]
         kinds = [record.get("type") for record in self.records]
-        known = {"header", "event", "mark", "sample", "ledger", "end"}
+        known = {"header", "event", "mark", "sample", "ledger", "lost", "end"}
         found += [f"line {i}: unknown type {kind!r}" for i, kind in enumerate(kinds, 1) if kind not in known]
         if kinds.count("header") != 1 or self.header.get("version") != 1:
             found.append(f"header: {self.header}")

@@ -1,0 +1,236 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Exact books under load: threads on one mm, swarms of short processes, a buffer that is too small, an observer that is
+stopped or killed, attaching again and again. HEAVY=1 runs the long forms."""
+
+import ctypes
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+
+import harness
+from harness import Observer, Process, case, observe, prog, status_of, wait_until
+
+HEAVY = bool(os.environ.get("HEAVY"))
+PAGE = 4096
+
+
+def storm(t, source, mode, threads, rounds, *options):
+    done = observe(source, [prog("storm"), mode, str(threads), str(rounds)], *options)
+    name = f"{mode}, {threads} threads"
+    if t.balanced(done, name, coalesced=bool(options)):
+        t.agrees(done, name=f"{name}: readings agree")
+        return done
+    return None
+
+
+@case("syscalls", "kernel")
+def threads_on_their_own(t, source):
+    for threads, rounds in ((8, 400), (64, 50)):
+        done = storm(t, source, "own", threads, rounds if not HEAVY else rounds * 20)
+        if not done:
+            continue
+        known = {one["tid"]: one for line in done.out.splitlines() if line.startswith('{"threads"')
+                 for one in json.loads(line)["threads"]}
+        virt, anon = dict.fromkeys(known, 0), dict.fromkeys(known, 0)
+        for row in done.books.step("storm"):
+            if row["tid"] in known:
+                virt[row["tid"]] += row["virt"]
+                anon[row["tid"]] += row["anon"]
+        t.none([f"tid {tid}: rows {virt[tid]}, done {one['virt']}" for tid, one in known.items() if virt[tid] != one["virt"]],
+               f"{threads} threads: the VIRT of each thread is what it did")
+        off = sum(abs(anon[tid] - one["anon"]) for tid, one in known.items()) // PAGE
+        said = sum(ledger.get("swapped_pages", 0) for ledger in done.books.ledgers.values())
+        t.ok(off <= 2 * said, f"{threads} threads: anonymous pages of each too, but for those said to be swapped",
+             f"{off} pages on another thread's rows, said {said}",
+             *[f"tid {tid}: rows {anon[tid]}, done {one['anon']}" for tid, one in known.items() if anon[tid] != one["anon"]])
+
+
+@case("syscalls")
+def threads_over_each_other(t, source):
+    for threads, rounds in ((8, 1500), (64, 150)):
+        storm(t, source, "shared", threads, rounds if not HEAVY else rounds * 20)
+
+
+@case()
+def short_children(t, source):
+    """10,000 in all; those that share memory have no mm of their own."""
+    scale = 10 if HEAVY else 1
+    for mode, count, at_once, own in (("fork", 5000, 8, True), ("vfork", 1500, 1, False), ("clonevm", 1500, 4, False),
+                                      ("exec", 800, 1, True), ("spawn", 800, 4, True), ("kill", 400, 4, True)):
+        count *= scale
+        done = observe(source, [prog("swarm"), mode, str(count), str(at_once)], timeout=600)
+        name = f"{mode}, {count} children"
+        if t.balanced(done, name):
+            t.agrees(done, name=f"{name}: readings agree")
+            t.equal(len(done.books.ledgers), 1 + (count if own else 0), f"{name}: a ledger for each mm")
+            t.equal(done.books.end["processes"], count + 1, f"{name}: each process is counted")
+
+
+def flood(t, source, name, rounds, *options, between=None):
+    """Two threads flood; @between is called once they are about to start."""
+    with Observer(source, *options, "--", prog("flood"), "2", str(rounds)) as observer:
+        observer.until("ready")
+        resume = between(observer) if between else None
+        observer.say("")
+        if resume:
+            resume()
+        rc, out, err = observer.finish(300)
+    done = harness.Run(rc, out, err, observer.path)
+    if not t.balanced(done, name, coalesced=True):
+        return None
+    t.agrees(done, name=f"{name}: readings agree")
+    counts = {}
+    for row in done.books.step("flood"):
+        if row["cause"] == "syscall":
+            counts[row["name"]] = counts.get(row["name"], 0) + row["count"]
+    got = {call: counts.get(call) for call in ("mmap", "munmap", "mprotect")}
+    t.equal(got, {"mmap": 2 * rounds, "munmap": 2 * rounds, "mprotect": 4 * rounds}, f"{name}: not a call is lost")
+    return done
+
+
+@case("syscalls")
+def event_flood(t, source):
+    flood(t, source, "flood", 10000 if not HEAVY else 500000)
+
+
+@case("syscalls", sources=("bpf",))
+def small_buffer(t, source):
+    """Every row may not fit; the totals and the counts do all the same."""
+    flood(t, source, "--ring 64k", 10000 if not HEAVY else 500000, "--ring", "64k")
+    storm(t, source, "shared", 8, 500, "--ring", "64k")
+
+
+@case("syscalls", sources=("bpf",))
+def stopped_observer(t, source):
+    """Nobody reads the buffer while the flood lasts, so that it must overflow: what did not fit is folded and counted."""
+    def between(observer):
+        os.kill(observer.pid, signal.SIGSTOP)
+
+        def resume():
+            wait_until(lambda: flood_is_over(observer.pid), "the flood to end behind the observer's back", 120)
+            os.kill(observer.pid, signal.SIGCONT)
+        return resume
+    done = flood(t, source, "observer stopped", 20000, "--ring", "64k", between=between)
+    if done:
+        folded = sum(ledger["coalesced_events"] for ledger in done.books.ledgers.values())
+        t.ok(folded > 0, "rows were folded, and said to be", folded)
+        t.equal(sum(ledger["lost_events"] for ledger in done.books.ledgers.values()), 0, "none was lost")
+
+
+def flood_is_over(observer):
+    """The command has ended: it is a zombie until its parent, the stopped observer, goes on."""
+    for child in children_of(observer):
+        try:
+            if status_of(child)["State"] != "Z":
+                return False
+        except FileNotFoundError:
+            pass
+    return True
+
+
+def children_of(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            found += [int(child) for child in file.read().split()]
+    return found
+
+
+def attach_once(held, source, n):
+    """Attach, a mark and a mapping, a stop, detach: (problems, closing, /proc at the stop)."""
+    with Observer(source, "-p", str(held.pid)) as observer:
+        observer.attached(held.pid)
+        held.ask(f"mark {n}")
+        os.kill(held.pid, signal.SIGSTOP)
+        for tid in os.listdir(f"/proc/{held.pid}/task"):
+            wait_until(lambda tid=tid: status_of(f"{held.pid}/task/{tid}")["State"] in "Tt", f"thread {tid} to stop")
+        status = status_of(held.pid)
+        done = observer.end()
+    os.kill(held.pid, signal.SIGCONT)
+    ledger = list(done.books.ledgers.values())[0]
+    problems = done.books.problems() + ([] if done.rc == 0 else [str(done)])
+    wrong = {part: (ledger["closing"][part], status[part]) for part in ("virt", "rss") if ledger["closing"][part] != status[part]}
+    return problems + ([f"closing, /proc: {wrong}"] if wrong else [])
+
+
+@case()
+def attach_again_and_again(t, source):
+    for threads, times in ((8, 20), (64, 5)):
+        with Process([prog("hold"), str(threads)]) as held:
+            held.until("ready")
+            held.ask("busy")
+            found = []
+            for n in range(times):
+                found += [f"attach {n}: {problem}" for problem in attach_once(held, source, n)]
+            held.ask("rest")
+            held.say("quit")
+            t.equal(held.finish()[0], 0, f"{threads} busy threads, {times} attaches: the process ends well")
+            t.none(found, f"{threads} busy threads, {times} attaches: each closes on what /proc says at a stop")
+
+
+@case()
+def killed_again_and_again(t, source):
+    """kill -9 at moments that chance chooses, from the start of heaptrace on: the process never notices."""
+    chance, times = random.Random(20240607), 100 if source == "bpf" or HEAVY else 30
+    with Process([prog("hold"), "4"]) as held:
+        held.until("ready")
+        held.ask("busy")
+        answered = 0
+        for n in range(times):
+            with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
+                try:
+                    observer.popen.wait(chance.random() * 0.15)
+                except subprocess.TimeoutExpired:
+                    observer.popen.kill()
+                    observer.popen.wait()
+            answered += held.ask(f"mark {n}")["name"] == f"mark {n}"
+        t.equal(answered, times, f"the process goes on after each of {times} kills")
+        wait_until(lambda: status_of(held.pid)["TracerPid"] == "0", "the kernel to let it go")
+        t.none(attach_once(held, source, times), "and another attach is exact")
+        held.ask("rest")
+        held.say("quit")
+        t.equal(held.finish()[0], 0, "and it ends well")
+
+
+@case(sources=("bpf",))
+def nothing_stays_behind(t, source):
+    """After kill -9 no program of heaptrace is left in the kernel."""
+    with Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            loaded = programs_of(observer.pid)
+            t.ok(len(loaded) > 3, "while it runs, its programs are there", loaded)
+            observer.popen.kill()
+            observer.popen.wait()
+        wait_until(lambda: not loaded & all_programs(), "the kernel to drop the programs")
+        t.none(sorted(loaded & all_programs()), "after it they are gone")
+
+
+def programs_of(pid):
+    """The ids of the BPF programs that a process holds."""
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as file:
+            match = re.search(r"^prog_id:\s*(\d+)", file.read(), re.M)
+        if match:
+            found.add(int(match[1]))
+    return found
+
+
+def all_programs():
+    """The ids of all BPF programs in the kernel, by the bpf(2) call itself: no tool is needed for it."""
+    libc, number = ctypes.CDLL(None, use_errno=True), {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+    attributes, found = (ctypes.c_uint32 * 32)(), set()
+    while libc.syscall(number, 11, ctypes.byref(attributes), ctypes.sizeof(attributes)) == 0:  # BPF_PROG_GET_NEXT_ID
+        found.add(attributes[1])
+        attributes[0] = attributes[1]
+    return found
+
+
+if __name__ == "__main__":
+    harness.main()
