@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ptrmap: a concurrent map from a block's address to two words about it.
+ *
+ * The address picks one of 32 shards; each is a table with its own lock, open addressing and linear probing:
+ *
+ *	shard 0    lock  [ key | size | align, kind ][ ... ]	a mapping of its own
+ *	  ...
+ *	shard 31   lock  [ ... ]
+ *
+ * No memory comes from a heap. A table starts as one page, doubles at 3/4 load and halves below 1/8, so the map costs
+ * 32 bytes an entry at best and 192 at worst, beyond the 32 pages (128 KiB) that it begins with and keeps. */
+#ifndef TARGET_PTRMAP_H
+#define TARGET_PTRMAP_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PTRMAP_SHARDS 32
+
+struct ptrmap_value {
+	size_t size;
+	size_t info; /* the owner's; not interpreted */
+};
+
+struct ptrmap_entry {
+	uintptr_t key; /* 0 = empty */
+	struct ptrmap_value value;
+};
+
+struct ptrmap_shard {
+	_Alignas(64) pthread_mutex_t lock;
+	struct ptrmap_entry *table;
+	size_t capacity; /* entries; a power of two, 0 before ptrmap_init */
+	size_t used;
+};
+
+struct ptrmap {
+	struct ptrmap_shard shards[PTRMAP_SHARDS];
+};
+
+/* Makes @map empty, with its first tables resident. 0 or -errno. The caller orders it before all other calls. */
+int ptrmap_init(struct ptrmap *map);
+
+/* Unmaps all tables; the map must be in no other thread's use. Legal on a zeroed map. */
+void ptrmap_close(struct ptrmap *map);
+
+/* Adds @ptr. 0; -EEXIST where it is in the map already; -ENOMEM where the table cannot grow. @ptr is not NULL. */
+int ptrmap_insert(struct ptrmap *map, const void *ptr, struct ptrmap_value value);
+
+/* The value of @ptr in @out. 0, or -ENOENT with @out untouched. */
+int ptrmap_find(struct ptrmap *map, const void *ptr, struct ptrmap_value *out);
+
+/* Takes @ptr out of the map; of several threads that try, one succeeds. 0, or -ENOENT with @out untouched. */
+int ptrmap_remove(struct ptrmap *map, const void *ptr, struct ptrmap_value *out);
+
+/* Sets the value of @ptr, which must be in the map. 0 or -ENOENT. */
+int ptrmap_update(struct ptrmap *map, const void *ptr, struct ptrmap_value value);
+
+/* Entries in the map; a snapshot of each shard in turn. */
+size_t ptrmap_count(struct ptrmap *map);
+
+/* Takes, and releases, every lock in order: for fork handlers. */
+void ptrmap_lock_all(struct ptrmap *map);
+void ptrmap_unlock_all(struct ptrmap *map);
+
+#endif
