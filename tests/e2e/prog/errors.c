@@ -35,7 +35,6 @@ static const struct failure failures[] = {
 	{ "munmap", SYS_munmap, EINVAL, { 123, PAGE } },
 	{ "mremap", SYS_mremap, EFAULT, { HOLE, PAGE, 2 * PAGE, MREMAP_MAYMOVE, 0 } },
 	{ "mremap", SYS_mremap, EINVAL, { LOCKED, PAGE, 2 * PAGE, 64, 0 } },
-	{ "mremap", SYS_mremap, ENOMEM, { LOCKED, PAGE, 1L << 47, MREMAP_MAYMOVE, 0 } },
 	{ "mprotect", SYS_mprotect, ENOMEM, { HOLE, PAGE, PROT_READ } },
 	{ "mprotect", SYS_mprotect, EINVAL, { 123, PAGE, PROT_READ } },
 	{ "mprotect", SYS_mprotect, EACCES, { FILEMAP, PAGE, PROT_READ | PROT_WRITE } },
@@ -52,6 +51,8 @@ static const struct failure failures[] = {
 	{ "shmat", SYS_shmat, EINVAL, { -1, 0, 0 } },
 	{ "shmdt", SYS_shmdt, EINVAL, { LOCKED } },
 	{ "remap_file_pages", SYS_remap_file_pages, EINVAL, { HOLE, PAGE, 0, 0, 0 } },
+	{ "process_mrelease", SYS_process_mrelease, EBADF, { NOFD, 0 } },
+	{ "mseal", 462, EINVAL, { 123, PAGE, 0 } }, /* Linux 6.10; ENOSYS before it */
 	{ "execve", SYS_execve, ENOENT, { PATH_NONE, ARGV, ARGV } },
 	{ "execve", SYS_execve, EACCES, { PATH_DIR, ARGV, ARGV } },
 	{ "execve", SYS_execve, ENOEXEC, { PATH_TEXT, ARGV, ARGV } },
