@@ -143,9 +143,9 @@ def header(t, source):
     t.equal((found["source"], found["version"], found["page_size"]), (source, 1, os.sysconf("SC_PAGESIZE")),
             "source, version and page size")
     t.ok(set(found["caps"]) <= {"syscalls", "faults", "kernel", "stacks"}, "caps are known words", found)
-    stdout = run([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", "/dev/stdout", "--", "/bin/true"])
+    stdout = run([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", "-", "--", "/bin/true"])
     t.none([line for line in stdout.out.splitlines() if not isinstance(json.loads(line), dict)],
-           "-o /dev/stdout gives the same on standard output", stdout)
+           "-o - gives the same on standard output", stdout)
     t.ok(stdout.rc == 0 and '"end"' in stdout.out.splitlines()[-1], "to its end", stdout)
 
 

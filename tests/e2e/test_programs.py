@@ -78,7 +78,8 @@ def database(t, source):
 
 @case()
 def input_and_output_pass_through(t, source):
-    done = observe(source, ["/bin/sh", "-c", "cat; echo err >&2; exit 9"], stdin=open(__file__, "rb"))
+    with open(__file__, "rb") as file:
+        done = observe(source, ["/bin/sh", "-c", "cat; echo err >&2; exit 9"], stdin=file)
     with open(__file__, encoding="utf-8") as file:
         t.equal(done.out, file.read(), "standard input and output are the command's")
     t.ok("err\n" in done.err, "and so is standard error", done.err)
