@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "base/errname.h"
 
+#include "base/intern.h"
+
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* include/linux/errno.h: never returned to a program, but seen at the syscall's exit by whoever traces it. */
@@ -34,11 +37,16 @@ static const char *const signals[] = {
 
 const char *errname(int err)
 {
+	char number[16];
+
 	for (size_t i = 0; i < KERNEL_ERRORS; i++) {
 		if (kernel_errors[i].err == err)
 			return kernel_errors[i].name;
 	}
-	return err > 0 ? strerrorname_np(err) : NULL;
+	if (err > 0 && strerrorname_np(err))
+		return strerrorname_np(err);
+	snprintf(number, sizeof(number), "E%d", err);
+	return intern(number, "E?");
 }
 
 const char *errname_meaning(int err)

@@ -3,7 +3,7 @@
 #ifndef HEAPTRACE_ERRNAME_H
 #define HEAPTRACE_ERRNAME_H
 
-/* The name of the positive error number @err, such as "ENOMEM", or NULL where it has none. Static. */
+/* The name of the positive error number @err, such as "ENOMEM", or "E530" where it has none. Kept for ever. */
 const char *errname(int err);
 
 /* What it means, in English whatever the locale, or NULL where that is unknown. Static. */

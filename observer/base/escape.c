@@ -180,15 +180,3 @@ int64_t escape_word_undo(char *word, size_t len)
 	word[to] = '\0';
 	return (int64_t)to;
 }
-
-size_t escape_text_width(const char *str, enum escape_text how)
-{
-	struct buf buf = { 0 };
-	size_t width = 0;
-
-	escape_text(&buf, str, how);
-	for (size_t i = 0; i < buf.len; i++)
-		width += ((unsigned char)buf.data[i] & 0xc0) != 0x80;
-	buf_free(&buf);
-	return width;
-}

@@ -35,7 +35,4 @@ void escape_word(struct buf *buf, const char *str);
  * nothing that escape_word() writes. word[len] must be writable. */
 int64_t escape_word_undo(char *word, size_t len);
 
-/* The columns that escape_text() of @str takes, each character counted as one column wide. */
-size_t escape_text_width(const char *str, enum escape_text how);
-
 #endif

@@ -32,17 +32,11 @@
 
 /* The last two arguments of clone(2) change places: CONFIG_CLONE_BACKWARDS. */
 #ifdef __aarch64__
-#define CLONE_TAIL                   \
-	{ "tls", ARG_PTR },          \
-	{                            \
-		"child_tid", ARG_PTR \
-	}
+#define CLONE_ARG_4 "tls"
+#define CLONE_ARG_5 "child_tid"
 #else
-#define CLONE_TAIL                \
-	{ "child_tid", ARG_PTR }, \
-	{                         \
-		"tls", ARG_PTR    \
-	}
+#define CLONE_ARG_4 "child_tid"
+#define CLONE_ARG_5 "tls"
 #endif
 
 #define CALL(call) #call, __NR_##call
@@ -104,7 +98,7 @@ static const struct memcall calls[] = {
 	  { { "addr", ARG_ADDR },
 	    { "size", ARG_LEN },
 	    { "prot", ARG_PROT },
-	    { "pgoff", ARG_INT },
+	    { "pgoff", ARG_HEX },
 	    { "flags", ARG_MAPFLAGS } } },
 	{ CALL(map_shadow_stack),
 	  MEMCALL_MAP | MEMCALL_RSS,
@@ -132,7 +126,11 @@ static const struct memcall calls[] = {
 	{ CALL(clone),
 	  MEMCALL_LIFE,
 	  RET_PID,
-	  { { "flags", ARG_CLONEFLAGS }, { "stack", ARG_ADDR }, { "parent_tid", ARG_PTR }, CLONE_TAIL } },
+	  { { "flags", ARG_CLONEFLAGS },
+	    { "stack", ARG_ADDR },
+	    { "parent_tid", ARG_PTR },
+	    { CLONE_ARG_4, ARG_PTR },
+	    { CLONE_ARG_5, ARG_PTR } } },
 	{ CALL(clone3), MEMCALL_LIFE, RET_PID, { { "cl_args", ARG_PTR }, { "size", ARG_LEN } } },
 };
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "report/textstyle.h"
+
+#include <langinfo.h>
+#include <string.h>
+
+#define KB	  1024
+#define NS_PER_US 1000u
+#define US_PER_S  1000000u
+
+static const char *const color_starts[] = {
+	[COLOR_NONE] = "",	   [COLOR_DIM] = "\033[2m",    [COLOR_BOLD] = "\033[1m",
+	[COLOR_GAIN] = "\033[33m", [COLOR_GIVEN] = "\033[32m", [COLOR_ERROR] = "\033[31m",
+};
+
+void textstyle_init(struct textstyle *style, bool color)
+{
+	bool utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+
+	*style = (struct textstyle){
+		.escape = utf8 ? ESCAPE_UTF8 : ESCAPE_ASCII,
+		.color = color,
+		.rule = utf8 ? "─" : "-",
+		.arrow = utf8 ? "←" : "<-",
+	};
+}
+
+void text_color(struct buf *buf, const struct textstyle *style, enum text_color color)
+{
+	if (style->color)
+		buf_add_str(buf, color_starts[color]);
+}
+
+void text_color_end(struct buf *buf, const struct textstyle *style, enum text_color color)
+{
+	if (style->color && color != COLOR_NONE)
+		buf_add_str(buf, "\033[0m");
+}
+
+static void pad(struct buf *buf, size_t len, unsigned int width)
+{
+	if (len < width)
+		buf_add_repeated(buf, " ", width - len);
+}
+
+void column_left(struct buf *buf, const char *str, unsigned int width)
+{
+	buf_add_str(buf, str);
+	pad(buf, strlen(str), width);
+}
+
+void column_right(struct buf *buf, const char *str, unsigned int width)
+{
+	pad(buf, strlen(str), width);
+	buf_add_str(buf, str);
+}
+
+/* Writes @value in decimal so that it ends before @end, with @sign in front unless that is '\0'. Where it begins. */
+static char *format_decimal(char *end, uint64_t value, char sign)
+{
+	do {
+		*--end = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	if (sign)
+		*--end = sign;
+	return end;
+}
+
+static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int width)
+{
+	char text[24];
+	char *end = text + sizeof(text), *begin = format_decimal(end, value, sign);
+
+	pad(buf, (size_t)(end - begin), width);
+	buf_add(buf, begin, (size_t)(end - begin));
+}
+
+static uint64_t magnitude(int64_t value)
+{
+	return value < 0 ? -(uint64_t)value : (uint64_t)value;
+}
+
+void column_u64(struct buf *buf, uint64_t value, unsigned int width)
+{
+	add_decimal(buf, value, '\0', width);
+}
+
+void column_kb(struct buf *buf, int64_t bytes, unsigned int width)
+{
+	add_decimal(buf, magnitude(bytes) / KB, bytes < 0 ? '-' : '\0', width);
+}
+
+void column_kb_change(struct buf *buf, const struct textstyle *style, int64_t bytes, unsigned int width)
+{
+	enum text_color color = bytes > 0 ? COLOR_GAIN : bytes < 0 ? COLOR_GIVEN : COLOR_DIM;
+
+	text_color(buf, style, color);
+	add_decimal(buf, magnitude(bytes) / KB, bytes > 0 ? '+' : bytes < 0 ? '-' : '\0', width);
+	text_color_end(buf, style, color);
+}
+
+void column_seconds(struct buf *buf, int64_t ns, unsigned int width)
+{
+	uint64_t us = magnitude(ns) / NS_PER_US, fraction = us % US_PER_S;
+	char text[32];
+	char *end = text + sizeof(text), *begin = end;
+
+	for (unsigned int i = 0; i < 6; i++, fraction /= 10)
+		*--begin = (char)('0' + fraction % 10);
+	*--begin = '.';
+	begin = format_decimal(begin, us / US_PER_S, ns < 0 ? '-' : '\0');
+	pad(buf, (size_t)(end - begin), width);
+	buf_add(buf, begin, (size_t)(end - begin));
+}
+
+size_t text_width(const struct buf *buf, size_t begin)
+{
+	size_t width = 0;
+
+	for (size_t at = begin; at < buf->len; at++)
+		width += ((unsigned char)buf->data[at] & 0xc0) != 0x80;
+	return width;
+}
+
+void text_size(struct buf *buf, uint64_t bytes)
+{
+	buf_add_u64(buf, bytes % KB ? bytes : bytes / KB);
+	buf_add_str(buf, bytes % KB ? " B" : " kB");
+}
+
+void text_size_change(struct buf *buf, int64_t bytes)
+{
+	buf_add_str(buf, bytes < 0 ? "-" : "+");
+	text_size(buf, magnitude(bytes));
+}
