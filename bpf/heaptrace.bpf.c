@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The kernel side in one translation unit: each part adds its programs to the same object. */
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+
+#include <stdbool.h>
+
+#define __VMLINUX_H__ /* kernel.h stands in for it: bpf_tracing.h then uses the kernel's register names */
+#include "bpf/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "bpf/wire.h"
+
+#pragma clang diagnostic ignored "-Wunused-parameter" /* a tracepoint's arguments are what they are */
+
+#include "bpf/maps.bpf.h"
+
+#include "bpf/emit.bpf.h"
+#include "bpf/path.bpf.h"
+
+#include "bpf/books.bpf.h"
+#include "bpf/pending.bpf.h"
+#include "bpf/vma.bpf.h"
+
+#include "bpf/faults.bpf.c"
+#include "bpf/life.bpf.c"
+#include "bpf/seed.bpf.c"
+#include "bpf/syscalls.bpf.c"
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* kernel: the few fields of kernel structures that the programs read. Offsets are relocated at load (CO-RE), so only
+ * names and types count here; a field that a kernel lacks is tested with bpf_core_field_exists before use. */
+#ifndef HEAPTRACE_KERNEL_H
+#define HEAPTRACE_KERNEL_H
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct percpu_counter {
+	s64 count;
+	s32 *counters;
+};
+
+struct dentry;
+struct vfsmount;
+struct inode;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct super_block {
+	u32 s_dev;
+	struct dentry *s_root;
+};
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+typedef struct {
+	void *vdso;
+} mm_context_t;
+
+struct mm_struct {
+	atomic_t mm_users;
+	unsigned long total_vm;
+	unsigned long start_brk, brk, start_stack;
+	struct percpu_counter rss_stat[4];
+	mm_context_t context;
+	struct file *exe_file;
+};
+
+struct vm_area_struct {
+	unsigned long vm_start, vm_end;
+	struct mm_struct *vm_mm;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff;
+	struct file *vm_file;
+};
+
+struct signal_struct {
+	int group_exit_code;
+};
+
+struct task_struct {
+	unsigned int flags;
+	u32 pid, tgid;
+	struct mm_struct *mm;
+	struct files_struct *files;
+	struct task_struct *group_leader;
+	struct signal_struct *signal;
+	unsigned long maj_flt;
+	int exit_code;
+	char comm[16];
+};
+
+struct linux_binprm {
+	struct file *file;
+	const char *filename;
+};
+
+struct pt_regs {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, cx, ax, sp;
+#elif defined(__TARGET_ARCH_arm64)
+	unsigned long regs[31], sp, pc, pstate, orig_x0;
+	int syscallno;
+#endif
+};
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+struct bpf_iter__task_vma {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	struct vm_area_struct *vma;
+};
+
+struct bpf_array {
+	void *pptrs[0];
+};
+
+#pragma clang attribute pop
+
+/* include/linux/sched.h */
+#define PF_EXITING     0x00000004
+#define PF_IO_WORKER   0x00000010
+#define PF_USER_WORKER 0x00004000
+#define PF_KTHREAD     0x00200000
+
+/* include/linux/mm.h: vm_flags that have a meaning in mmap(2)'s terms */
+#define VM_READ	     0x1
+#define VM_WRITE     0x2
+#define VM_EXEC	     0x4
+#define VM_MAYSHARE  0x80
+#define VM_GROWSDOWN 0x100
+
+#endif

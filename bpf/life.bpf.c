@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* life: processes and their mms come and go. */
+
+/* Enters @task as watched, on the mm numbered @mm_id. */
+static __always_inline struct task_state *task_enter(struct task_struct *task, u64 mm, u64 mm_id)
+{
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!ts) {
+		__sync_fetch_and_add(&shared.stats.unwatched_tasks, 1);
+		return NULL;
+	}
+	if (ts->watched)
+		return ts;
+	ts->watched = 1;
+	ts->mm = mm;
+	ts->mm_id = mm_id;
+	ts->nr = -1;
+	ts->maj_flt = task->maj_flt;
+	__sync_fetch_and_add(&shared.stats.live_tasks, 1);
+	return ts;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct task_state *ts = task_find(parent);
+	struct mm_struct *mm = child->mm;
+	struct wire_mm *above;
+	struct task_state *born;
+	u64 id;
+
+	if (!mm || !parent->mm)
+		return 0;
+	above = mm_find(parent->mm);
+	if (!above || (ts && ts->await_exec))
+		return 0;
+	if (mm == parent->mm) {
+		id = above->id;
+	} else {
+		if (!config.follow)
+			return 0;
+		id = mm_begin(mm, child, WIRE_HOW_FORK, above->id);
+		if (!id)
+			return 0;
+	}
+	born = task_enter(child, (u64)mm, id);
+	if (!born)
+		return 0;
+	born->newborn = 1;
+	born->guest = mm == parent->mm && child->tgid != parent->tgid;
+	born->where = IN_SYSCALL;
+	born->nr = ts && ts->where == IN_SYSCALL ? ts->nr : -1;
+	if (child->pid == child->tgid)
+		__sync_fetch_and_add(&shared.stats.processes, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct task_state *ts = task_find(task);
+	struct mm_struct *mm = task->mm;
+	u64 id;
+
+	if (!ts || !ts->watched || !mm)
+		return 0;
+	if (!ts->await_exec)
+		all_flush(ts);
+	if (!config.follow && ts->guest) {
+		__sync_fetch_and_add(&shared.stats.live_tasks, -1);
+		bpf_task_storage_delete(&tasks, task);
+		return 0;
+	}
+	id = mm_begin(mm, task, WIRE_HOW_EXEC, ts->await_exec ? 0 : ts->mm_id);
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
+	__builtin_memset(&ts->kernel, 0, sizeof(ts->kernel));
+	__builtin_memset(&ts->run, 0, sizeof(ts->run));
+	ts->dirty = 0;
+	ts->fault_open = 0;
+	ts->await_exec = 0;
+	ts->newborn = 0;
+	ts->where = IN_SYSCALL;
+	ts->order = 0;
+	ts->mm = id ? (u64)mm : 0;
+	ts->mm_id = id;
+	if (id)
+		vmas_send(task, id);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task, bool group_dead)
+{
+	struct task_state *ts = task_find(task);
+	struct wire_proc_exit gone = {};
+
+	if (!ts || !ts->watched)
+		return 0;
+	if (!ts->await_exec)
+		all_flush(ts);
+	ts->where = IN_USER;
+	__sync_fetch_and_add(&shared.stats.live_tasks, -1);
+	if (!group_dead)
+		return 0;
+	head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
+	gone.status = task->signal->group_exit_code;
+	if (ring_send(&gone, sizeof(gone)))
+		info_dropped();
+	return 0;
+}
+
+static __always_inline void close_fill(struct wire_close *close, struct wire_mm *state)
+{
+	head_fill(&close->head, WIRE_CLOSE, state->id);
+	close->head.pid = close->head.tid = state->pid;
+	__builtin_memcpy(close->head.comm, state->comm, sizeof(close->head.comm));
+	close->closing = state->closing;
+	close->exit = state->exit;
+	close->exit.virt -= state->closing.virt;
+	close->spilled = state->spilled;
+	close->spilled_rows = state->spilled_rows;
+	close->swapped_pages = state->swapped_pages;
+	close->order = state->order;
+}
+
+/* Keeps the books of @state where its closing did not fit the ring. */
+static __noinline int grave_dig(struct wire_mm *state, const struct wire_close *close)
+{
+	struct scratch *scratch = scratch_get();
+	struct wire_grave *grave;
+	u64 id = state->id;
+
+	if (!scratch)
+		return 0;
+	grave = &scratch->grave;
+	grave->head = close->head;
+	grave->opening = state->opening;
+	grave->closing = close->closing;
+	grave->exit = close->exit;
+	grave->residue = close->residue;
+	grave->spilled = close->spilled;
+	grave->spilled_rows = close->spilled_rows;
+	grave->swapped_pages = close->swapped_pages;
+	grave->parent_mm = state->parent;
+	grave->how = state->how;
+	grave->open_sent = state->open_sent;
+	if (bpf_map_update_elem(&graves, &id, grave, BPF_NOEXIST))
+		__sync_fetch_and_add(&shared.stats.buried_mms, 1);
+	else
+		__sync_fetch_and_add(&shared.stats.graves, 1);
+	return 0;
+}
+
+SEC("tp_btf/exit_mmap")
+int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
+{
+	struct task_state *ts = task_find(bpf_get_current_task_btf());
+	struct wire_mm *state = mm_find(mm);
+	struct scratch *scratch = scratch_get();
+	struct wire_close *close;
+	u64 key = (u64)mm;
+
+	if (!state || !scratch)
+		return 0;
+	if (ts && ts->mm == key && ts->mm_id == state->id) {
+		all_flush(ts);
+		ts->mm = 0;
+	}
+	if (!state->open_sent)
+		open_send(state, NULL);
+	close = &scratch->close;
+	close_fill(close, state);
+	kernel_read(mm, &close->residue);
+	close->residue.virt = 0;
+	if (!state->open_sent || ring_send(close, sizeof(*close)))
+		grave_dig(state, close);
+	bpf_map_delete_elem(&mms, &key);
+	__sync_fetch_and_add(&shared.stats.live_mms, -1);
+	return 0;
+}
+
+/* Direct reclaim takes pages from any mm, the reclaimer's own among them: what happens between these two is no effect
+ * of the fault or syscall that was short of memory. Any task that reclaims gets a state to say so. */
+static __always_inline int reclaim_set(u32 on)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, on ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+
+	if (ts)
+		ts->reclaim = on;
+	return 0;
+}
+
+SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
+int BPF_PROG(on_direct_reclaim_begin)
+{
+	return reclaim_set(1);
+}
+
+SEC("tp_btf/mm_vmscan_direct_reclaim_end")
+int BPF_PROG(on_direct_reclaim_end)
+{
+	return reclaim_set(0);
+}
+
+SEC("tp_btf/mm_vmscan_memcg_reclaim_begin")
+int BPF_PROG(on_memcg_reclaim_begin)
+{
+	return reclaim_set(1);
+}
+
+SEC("tp_btf/mm_vmscan_memcg_reclaim_end")
+int BPF_PROG(on_memcg_reclaim_end)
+{
+	return reclaim_set(0);
+}

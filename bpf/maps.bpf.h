@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* maps: the state of the programs: one entry per watched mm, one per watched task, and the ways out. */
+#ifndef HEAPTRACE_MAPS_BPF_H
+#define HEAPTRACE_MAPS_BPF_H
+
+const volatile struct wire_config config SEC(".rodata.config") = { .cpu_count = 1, .page_shift = 12 };
+struct wire_shared shared SEC(".data.shared");
+
+/* this_cpu_ptr by hand: what to add to a percpu pointer, per CPU (per-CPU ksyms do not load everywhere). */
+u64 percpu_offset[WIRE_CPUS];
+
+/* A run of faults of one kind on contiguous pages, and what they did. */
+struct run {
+	u64 start, end; /* bytes */
+	u64 ts_ns;
+	u64 count; /* 0: none */
+	struct wire_pages delta;
+	u32 cause;
+	u32 pad;
+};
+
+enum task_where {
+	IN_USER,
+	IN_SYSCALL,
+	IN_FLIGHT, /* attached to, whatever it was doing */
+};
+
+struct task_state {
+	u64 mm; /* the address of the mm its pending rows are about */
+	u64 mm_id;
+	u64 order; /* of the last write-locked section */
+	u32 where;
+	s32 nr;		/* IN_SYSCALL */
+	u32 watched;	/* else only here to note reclaim */
+	u32 guest;	/* a process that borrows another's mm (vfork) until its exec */
+	u32 await_exec; /* begins to be watched at its next exec */
+	u32 newborn;	/* has not returned from the syscall that made it */
+	u32 reclaim;	/* inside direct reclaim */
+	u32 reading;	/* one of our programs reads user memory */
+	u32 dirty;	/* own is not zero */
+	u32 fault_open; /* fault is not yet in run */
+	u64 enter_ns;
+	u64 maj_flt;
+	struct wire_pages own; /* effect of the syscall itself */
+	struct run kernel;     /* kernel-mode faults of the syscall */
+	struct run run;	       /* user faults */
+	struct run fault;      /* the last user fault, whose effect may still grow */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__uint(key_size, sizeof(u64));
+	__uint(value_size, sizeof(struct wire_mm)); /* the loader adds the per-CPU part */
+} mms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 24);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct wire_fold_key);
+	__type(value, struct wire_fold);
+} folds SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct wire_grave);
+} graves SEC(".maps");
+
+/* Room to build what the stack (512 bytes) cannot hold. Programs do not nest with one another while they use it: they
+ * run with preemption off, and page_fault_kernel, the only one that can interrupt them, does not use it. */
+struct scratch {
+	struct wire_close close;
+	union {
+		struct wire_open open;
+		struct wire_vma vma;
+		struct wire_path path;
+		struct wire_mark mark;
+		struct wire_grave grave;
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+/* A new mm's first state, whose size is known at load only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(struct wire_mm));
+} blank_mm SEC(".maps");
+
+/* Its values' addresses tell each CPU's offset. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} percpu_probe SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+static __always_inline struct task_state *task_find(struct task_struct *task)
+{
+	return bpf_task_storage_get(&tasks, task, 0, 0);
+}
+
+static __always_inline struct wire_mm *mm_find(struct mm_struct *mm)
+{
+	u64 key = (u64)mm;
+
+	return bpf_map_lookup_elem(&mms, &key);
+}
+
+/* Whether @task, which has no state, can have anything to do with a watched mm: members of a watched mm have state,
+ * except kernel threads and workers that borrow it. */
+static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
+{
+	return mm != task->mm || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
+}
+
+static __always_inline bool pages_are_zero(const struct wire_pages *pages)
+{
+	return !pages->virt && !pages->rss[0] && !pages->rss[1] && !pages->rss[2] && !pages->rss[3];
+}
+
+static __always_inline void pages_add(struct wire_pages *sum, const struct wire_pages *pages)
+{
+	sum->virt += pages->virt;
+	sum->rss[0] += pages->rss[0];
+	sum->rss[1] += pages->rss[1];
+	sum->rss[2] += pages->rss[2];
+	sum->rss[3] += pages->rss[3];
+}
+
+static __always_inline void pages_add_atomic(struct wire_pages *sum, const struct wire_pages *pages)
+{
+	if (pages->virt)
+		__sync_fetch_and_add(&sum->virt, pages->virt);
+	for (int i = 0; i < WIRE_MEMBERS; i++)
+		if (pages->rss[i])
+			__sync_fetch_and_add(&sum->rss[i], pages->rss[i]);
+}
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* pending: what a task has done and not yet sent: a run of user faults, kernel-mode faults, the effect of the syscall
+ * it is in. A fault's effect is known only after it, so the last one stays open until the task does something else. */
+#ifndef HEAPTRACE_PENDING_BPF_H
+#define HEAPTRACE_PENDING_BPF_H
+
+/* A run that stays open this long is sent when its next fault comes, so that the reader sees a long touch as it goes. */
+#define RUN_MAX_NS 250000000ull
+
+static __always_inline u64 pow2_at_least(u64 value)
+{
+	u64 power = 1;
+
+	for (int i = 0; i < 10 && power < value; i++)
+		power <<= 1;
+	return power;
+}
+
+/* Sends @run as a row and empties it. */
+static __noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, u64 order)
+{
+	struct row row = {};
+
+	row.delta = run->delta;
+	row.addr = run->start;
+	row.len = run->end - run->start;
+	row.count = run->count;
+	row.ts_ns = run->ts_ns;
+	row.cause = run->cause;
+	row.order = order;
+	row.nr = nr;
+	__builtin_memset(run, 0, sizeof(*run));
+	return row_emit(state, &row, NULL);
+}
+
+/* Pages that one fault filled: a huge page, a batch around a file fault, else one. */
+static __always_inline void fault_extent(struct run *fault)
+{
+	s64 gained = 0;
+	u64 bytes;
+
+	for (int i = 0; i < WIRE_MEMBERS; i++)
+		if (i != WIRE_SWAP && fault->delta.rss[i] > 0)
+			gained += fault->delta.rss[i];
+	bytes = pow2_at_least(gained) << config.page_shift;
+	fault->start &= ~(bytes - 1);
+	fault->end = fault->start + bytes;
+}
+
+/* Moves the open fault into the run, sending the run first where it does not continue it. */
+static __noinline int fault_settle(struct task_state *ts, struct wire_mm *state)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 maj_flt = task->maj_flt;
+	struct run *run = &ts->run;
+	struct run *fault = &ts->fault;
+
+	if (!ts->fault_open)
+		return 0;
+	ts->fault_open = 0;
+	if (fault->delta.virt > 0)
+		fault->cause = WIRE_FAULT_STACK;
+	else if (maj_flt != ts->maj_flt)
+		fault->cause = WIRE_FAULT_MAJOR;
+	else
+		fault->cause = WIRE_FAULT_MINOR;
+	ts->maj_flt = maj_flt;
+	fault_extent(fault);
+	if (run->count && (run->cause != fault->cause || fault->start > run->end || fault->end < run->start ||
+			   fault->ts_ns - run->ts_ns > RUN_MAX_NS))
+		run_flush(state, run, -1, ts->order);
+	if (!run->count) {
+		*run = *fault;
+		return 0;
+	}
+	if (fault->start < run->start)
+		run->start = fault->start;
+	if (fault->end > run->end)
+		run->end = fault->end;
+	run->count++;
+	pages_add(&run->delta, &fault->delta);
+	return 0;
+}
+
+/* The state of the mm that @ts has pending rows about, NULL if it is gone. */
+static __always_inline struct wire_mm *mm_of_pending(struct task_state *ts)
+{
+	u64 key = ts->mm;
+	struct wire_mm *state = bpf_map_lookup_elem(&mms, &key);
+
+	return state && state->id == ts->mm_id ? state : NULL;
+}
+
+/* Sends the user faults that are not sent yet. */
+static __always_inline void faults_flush(struct task_state *ts, struct wire_mm *state)
+{
+	if (ts->fault_open)
+		fault_settle(ts, state);
+	if (ts->run.count)
+		run_flush(state, &ts->run, -1, ts->order);
+}
+
+/* Sends what kernel-mode faults did. */
+static __always_inline void kernel_faults_flush(struct task_state *ts, struct wire_mm *state)
+{
+	if (ts->kernel.count)
+		run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
+}
+
+/* Everything that @ts has not sent yet, as rows of @state: for when its thread or its mm ends. */
+static __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
+{
+	struct row row = { .count = 1, .nr = -1 };
+
+	kernel_faults_flush(ts, state);
+	if (!ts->dirty)
+		return 0;
+	row.delta = ts->own;
+	row.order = ts->order;
+	row.cause = WIRE_IN_FLIGHT;
+	if (ts->where == IN_SYSCALL) {
+		row.cause = WIRE_SYSCALL;
+		row.nr = ts->nr;
+	}
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
+	ts->dirty = 0;
+	return row_emit(state, &row, NULL);
+}
+
+static __always_inline void all_flush(struct task_state *ts)
+{
+	struct wire_mm *state = mm_of_pending(ts);
+
+	if (!state)
+		return;
+	faults_flush(ts, state);
+	pending_flush(ts, state);
+}
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* wire: the records that the BPF programs put into the ring buffer, and the switches that the loader sets. Shared by
+ * both sides: fixed-width fields, no padding left to the compiler. */
+#ifndef HEAPTRACE_WIRE_H
+#define HEAPTRACE_WIRE_H
+
+#ifndef __bpf__
+#include <stdint.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+typedef int64_t s64;
+#endif
+
+#define WIRE_COMM     16
+#define WIRE_TEXT     1024 /* bytes of a path or name */
+#define WIRE_SYSCALLS 512  /* syscall numbers told apart */
+#define WIRE_CPUS     4096 /* upper bound of possible CPUs */
+#define WIRE_MEMBERS  4	   /* RSS counters, in the kernel's order: */
+enum wire_member { WIRE_FILE, WIRE_ANON, WIRE_SWAP, WIRE_SHMEM };
+
+enum wire_kind {
+	WIRE_CHANGE = 1,
+	WIRE_OPEN,
+	WIRE_CLOSE,
+	WIRE_VMA,
+	WIRE_MARK,
+	WIRE_PROC_EXIT,
+	WIRE_PATH, /* the path that the next change of the same thread is about */
+};
+
+/* What a change is; decides how name and cause read in user space. */
+enum wire_cause {
+	WIRE_SYSCALL,
+	WIRE_FAULT_MINOR,
+	WIRE_FAULT_MAJOR,
+	WIRE_FAULT_STACK,
+	WIRE_KERNEL_FAULT, /* of syscall nr; nr -1: delivery of a signal or another return to user mode */
+	WIRE_EXIT_FAULT,   /* kernel-mode access of an exiting thread (robust list, clear_child_tid) */
+	WIRE_ACTOR,	   /* another task: its syscall is nr, or it is a kernel thread (nr -1); comm is its own */
+	WIRE_RECLAIM,	   /* direct reclaim by the task comm */
+	WIRE_IN_FLIGHT,	   /* began before the attach, its cause was not seen */
+	WIRE_UNKNOWN,
+	WIRE_TEARDOWN, /* the exit row */
+};
+
+/* What the loader asks the seed program to do with each task it is run over. */
+enum wire_seed {
+	SEED_ATTACH,	 /* watch it */
+	SEED_SHARERS,	 /* watch it if its mm is watched already */
+	SEED_AWAIT_EXEC, /* watch it from its next exec on */
+	SEED_FLUSH,	 /* send its pending rows; only once no other program is attached */
+};
+
+/* Pages, by the kernel's own order of members. */
+struct wire_pages {
+	s64 virt;
+	s64 rss[WIRE_MEMBERS];
+};
+
+struct wire_head {
+	u32 kind;
+	u32 cause; /* enum wire_cause of a WIRE_CHANGE */
+	u64 ts_ns;
+	u64 mm; /* number of the mm, 0 = none */
+	u32 pid, tid;
+	char comm[WIRE_COMM];
+};
+
+struct wire_change {
+	struct wire_head head;
+	struct wire_pages delta;
+	u64 args[6];
+	s64 ret;
+	u64 addr, len; /* fault runs, in bytes */
+	u64 count;
+	u64 order;
+	s32 nr;
+	u32 returned;
+};
+
+enum wire_how { WIRE_HOW_EXEC, WIRE_HOW_FORK, WIRE_HOW_ATTACH };
+
+struct wire_open {
+	struct wire_head head;
+	struct wire_pages opening;
+	u64 parent_mm;
+	u64 start_brk, brk, start_stack;
+	u32 how;
+	u32 text_len;	      /* bytes of text, path components from the leaf up, each NUL-terminated */
+	char text[WIRE_TEXT]; /* the executable */
+};
+
+struct wire_close {
+	struct wire_head head;
+	struct wire_pages closing; /* read from the kernel's counters as tear-down began */
+	struct wire_pages exit;	   /* effect of the tear-down: the exit row */
+	struct wire_pages residue; /* what the counters still held when it was over: 0 */
+	struct wire_pages spilled; /* rows that found neither ring nor fold: sums only */
+	u64 spilled_rows;
+	u64 swapped_pages;
+	u64 order;
+};
+
+struct wire_vma {
+	struct wire_head head;
+	u64 start, end, offset, inode;
+	u64 vm_flags;
+	u64 vdso; /* where the vDSO of the mm starts, 0 = unknown */
+	u32 dev;  /* the kernel's dev_t */
+	u32 text_len;
+	char text[WIRE_TEXT];
+};
+
+struct wire_mark {
+	struct wire_head head;
+	u32 text_len;
+	u32 unread; /* the label's page was not in memory */
+	char text[256];
+};
+
+struct wire_proc_exit {
+	struct wire_head head;
+	s32 status; /* as wait(2) gives it */
+	u32 pad;
+};
+
+struct wire_path {
+	struct wire_head head;
+	u32 text_len;
+	u32 reversed; /* components from the leaf up; else a plain string */
+	char text[WIRE_TEXT];
+};
+
+/* The books of one mm. The shadows are what the kernel's counters held when they were last booked: a change is always
+ * the difference from them, so that the sum telescopes and nothing is lost or counted twice. */
+struct wire_mm {
+	u64 id;
+	u64 mm;				/* its address */
+	u64 order;			/* of write-locked sections */
+	s64 vm_shadow;			/* total_vm */
+	s64 count_shadow[WIRE_MEMBERS]; /* percpu_counter.count; the per-CPU parts follow the struct */
+	struct wire_pages exit;		/* effect of the tear-down */
+	struct wire_pages closing;
+	struct wire_pages opening;
+	struct wire_pages spilled;
+	u64 spilled_rows;
+	u64 swapped_pages;
+	u64 parent;
+	u64 start_brk, brk, start_stack;
+	u32 writer; /* tid of the holder of the mmap write lock, or of the one that downgraded it */
+	u32 pid;
+	u32 how;
+	u32 open_sent;
+	u32 closing_read;
+	u32 pad;
+	char comm[WIRE_COMM];
+	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU */
+};
+
+/* Rows that the ring could not take, summed per (mm, cause, syscall or actor). Values only grow: the reader keeps
+ * what it has seen and takes the difference, so that nothing is lost between reading and adding. */
+struct wire_fold_key {
+	u64 mm;
+	u32 cause;
+	s32 nr;
+	char comm[WIRE_COMM]; /* actors only, else zero */
+};
+
+struct wire_fold {
+	struct wire_pages delta;
+	u64 rows, count, errors;
+	u32 pid, tid; /* of the first */
+};
+
+/* An mm whose opening or closing did not fit the ring: its books, kept until they are fetched. */
+struct wire_grave {
+	struct wire_head head;
+	struct wire_pages opening, closing, exit, residue, spilled;
+	u64 spilled_rows, swapped_pages, parent_mm;
+	u32 how, open_sent;
+};
+
+/* Counters of the programs, in memory shared with the loader. All only grow, but for the two that say "alive". */
+struct wire_stats {
+	s64 live_tasks, live_mms;
+	u64 mms, processes, rows;
+	u64 folded_rows;   /* rows put into folds or spilled */
+	u64 graves;	   /* entries ever put into the graves map */
+	u64 buried_mms;	   /* mms of which not even a grave could be kept */
+	u64 dropped_info;  /* records without effect on the books (marks, VMAs, paths) that did not fit */
+	u64 unwatched_mms; /* mms that could not be watched for lack of memory */
+	u64 unwatched_tasks;
+};
+
+/* Set by the loader before load, constant for the verifier after that. */
+struct wire_config {
+	u64 ring_headroom; /* bytes of the ring kept for the beginning and the end of mms */
+	u32 cpu_count;	   /* possible CPUs */
+	u32 page_shift;
+	u32 follow; /* watch children that have an mm of their own */
+	s32 nr_write, nr_execve, nr_execveat, nr_mmap;
+	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
+};
+
+/* Shared at run time. */
+struct wire_shared {
+	struct wire_stats stats;
+	u32 reader_sleeps; /* set by the reader before it sleeps: the next record wakes it, otherwise it looks by itself */
+	u32 seed_mode;	   /* enum wire_seed */
+	u32 seed_errors; /* tasks and mms that the seed program could not enter */
+	u32 pad;
+};
+
+#endif
