@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The eBPF source: programs on tracepoints, their ring buffer, and what stands beside it. */
+#include "base/procfs.h"
+#include "bpf/wire.h"
+#include "source/bpf_decode.h"
+#include "source/bpf_late.h"
+#include "source/bpf_object.h"
+#include "source/source.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+/* While records come, the ring is looked at this often and nobody is woken for it. */
+#define LOOK_INTERVAL_MS   10
+/* An mm that nobody watched lives in, held by somebody else (a reader of its /proc files), is let go after that. */
+#define ORPHAN_PATIENCE_NS 5000000000ull
+#define QUIET_TRIES	   50
+
+struct bpf_source {
+	struct source source;
+	struct bpf_kernel_side *side;
+	struct bpf_decode *decode;
+	struct bpf_late *late;
+	struct ring_buffer *ring;
+	uint64_t orphan_since_ns;
+	int error; /* of a record's delivery, kept over libbpf's loop */
+	bool busy; /* the last look found records */
+};
+
+static struct bpf_source *bpf_of(struct source *source)
+{
+	return (struct bpf_source *)source;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int ring_record(void *ctx, void *record, size_t size)
+{
+	struct bpf_source *bpf = ctx;
+
+	bpf->error = bpf_late_record(bpf->late, record, size);
+	return bpf->error;
+}
+
+/* Delivers all that is there. Returns the number of records, or -errno. */
+static int ring_look(struct bpf_source *bpf, event_fn fn, void *ctx)
+{
+	int count, err;
+
+	bpf_decode_redirect(bpf->decode, fn, ctx);
+	err = bpf_late_prepare(bpf->late);
+	if (err)
+		return err;
+	bpf->error = 0;
+	count = ring_buffer__consume(bpf->ring);
+	if (bpf->error || count < 0)
+		return bpf->error ? bpf->error : count;
+	err = bpf_late_settle(bpf->late);
+	return err ? err : count;
+}
+
+static void sleep_ms(int ms)
+{
+	struct timespec time = { .tv_nsec = ms * 1000000l };
+
+	nanosleep(&time, NULL);
+}
+
+/* Whether nothing watched is left; to be asked before a look that finds nothing more. */
+static bool all_gone(struct bpf_source *bpf)
+{
+	volatile struct wire_stats *stats = &bpf_kernel_shared(bpf->side)->stats;
+	uint64_t now;
+
+	if (stats->live_tasks > 0)
+		return false;
+	if (stats->live_mms <= 0)
+		return true;
+	now = monotonic_ns();
+	if (!bpf->orphan_since_ns)
+		bpf->orphan_since_ns = now;
+	return now - bpf->orphan_since_ns > ORPHAN_PATIENCE_NS;
+}
+
+static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ctx)
+{
+	struct bpf_source *bpf = bpf_of(source);
+	volatile struct wire_shared *shared = bpf_kernel_shared(bpf->side);
+	struct epoll_event event;
+	bool gone = all_gone(bpf);
+	int count;
+
+	if (bpf->busy && !gone)
+		sleep_ms(timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
+	count = ring_look(bpf, fn, ctx);
+	bpf->busy = count > 0;
+	if (count)
+		return count < 0 ? count : 1;
+	if (gone)
+		return -ENODATA;
+	/* Nobody is busy: sleep until the next record, which is asked to wake us. One that came before it saw the wish is
+	 * found by the look in between. */
+	shared->reader_sleeps = 1;
+	__sync_synchronize();
+	count = ring_look(bpf, fn, ctx);
+	if (count) {
+		bpf->busy = count > 0;
+		return count < 0 ? count : 1;
+	}
+	epoll_wait(ring_buffer__epoll_fd(bpf->ring), &event, 1, timeout_ms);
+	return 0;
+}
+
+static void bpf_close(struct source *source)
+{
+	struct bpf_source *bpf = bpf_of(source);
+
+	if (!bpf)
+		return;
+	ring_buffer__free(bpf->ring);
+	bpf_late_free(bpf->late);
+	bpf_decode_free(bpf->decode);
+	bpf_kernel_free(bpf->side);
+	free(bpf);
+}
+
+static int pid_attach(struct bpf_source *bpf, pid_t pid, struct diag *diag)
+{
+	pid_t tgid = procfs_tgid(pid);
+	int err;
+
+	if (tgid < 0)
+		return diag_set(diag, tgid, "no process %d: check the number with ps", pid);
+	err = bpf_kernel_seed(bpf->side, SEED_ATTACH, tgid, 0);
+	if (!err && bpf_kernel_shared(bpf->side)->seed_errors)
+		err = -ENOMEM;
+	if (!err)
+		err = bpf_kernel_seed_vmas(bpf->side, tgid);
+	if (err)
+		return diag_set(diag, err, "cannot attach to process %d: %s", pid, strerror(-err));
+	if (!bpf_kernel_shared(bpf->side)->stats.live_tasks)
+		return diag_set(diag, -ESRCH,
+				"process %d has no memory of its own (a zombie or a kernel thread): nothing to "
+				"watch",
+				pid);
+	return 0;
+}
+
+static int targets_enter(struct bpf_source *bpf, const struct source_config *config, struct diag *diag)
+{
+	int err = 0;
+
+	if (config->child > 0) {
+		err = bpf_kernel_seed(bpf->side, SEED_AWAIT_EXEC, 0, config->child);
+		if (!err && bpf_kernel_shared(bpf->side)->stats.live_tasks != 1)
+			err = -ESRCH;
+		if (err)
+			return diag_set(diag, err, "cannot watch the command: %s", strerror(-err));
+	}
+	for (unsigned int i = 0; i < config->pid_count && !err; i++)
+		err = pid_attach(bpf, config->pids[i], diag);
+	if (!err && config->pid_count)
+		err = bpf_kernel_seed(bpf->side, SEED_SHARERS, 0, 0);
+	return err;
+}
+
+static int bpf_open(const struct source_config *config, struct source **ret_source, struct diag *diag)
+{
+	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes, .follow = config->follow };
+	struct bpf_source *bpf = calloc(1, sizeof(*bpf));
+	int err;
+
+	if (!bpf)
+		return diag_set(diag, -ENOMEM, "out of memory");
+	bpf->source.ops = &source_bpf;
+	err = bpf_kernel_load(&kernel_config, &bpf->side, diag);
+	if (err)
+		goto out;
+	bpf->decode = bpf_decode_new((uint64_t)sysconf(_SC_PAGESIZE), NULL, NULL);
+	bpf->late = bpf->decode ? bpf_late_new(bpf->side, bpf->decode) : NULL;
+	bpf->ring = ring_buffer__new(bpf_kernel_map_fd(bpf->side, "ring"), ring_record, bpf, NULL);
+	if (!bpf->late || !bpf->ring) {
+		err = diag_set(diag, -ENOMEM, "out of memory");
+		goto out;
+	}
+	err = bpf_kernel_attach(bpf->side, diag);
+	if (!err)
+		err = targets_enter(bpf, config, diag);
+	if (err)
+		goto out;
+	*ret_source = &bpf->source;
+	bpf = NULL;
+out:
+	bpf_close(bpf ? &bpf->source : NULL);
+	return err;
+}
+
+/* What the programs booked in all: the counters as they last saw them. */
+static struct wire_pages shadow_sum(const struct bpf_source *bpf, const struct wire_mm *mm)
+{
+	size_t cpus = (bpf_kernel_mm_size(bpf->side) - sizeof(*mm)) / sizeof(mm->slot_shadow[0]);
+	struct wire_pages sum = { .virt = mm->vm_shadow };
+
+	for (int member = 0; member < WIRE_MEMBERS; member++) {
+		sum.rss[member] = mm->count_shadow[member];
+		for (size_t cpu = 0; cpu < cpus; cpu++)
+			sum.rss[member] += mm->slot_shadow[cpu][member];
+	}
+	return sum;
+}
+
+/* An mm at the detach: what /proc said while nothing was booked to it. */
+struct parting {
+	uint64_t key;
+	struct wire_mm *mm;
+	struct wire_pages quiet_sum;
+	struct procfs_mem proc;
+	bool proc_known;
+};
+
+struct partings {
+	struct parting *list;
+	size_t count;
+};
+
+static void partings_free(struct partings *partings)
+{
+	for (size_t i = 0; i < partings->count; i++)
+		free(partings->list[i].mm);
+	free(partings->list);
+}
+
+/* Reads /proc between two looks at the books, until both say the same: then it is of the same moment. */
+static void proc_read_quietly(struct bpf_source *bpf, struct parting *parting)
+{
+	int fd = bpf_kernel_map_fd(bpf->side, "mms");
+
+	for (int i = 0; i < QUIET_TRIES && !parting->proc_known; i++) {
+		struct wire_pages before = shadow_sum(bpf, parting->mm), after;
+
+		if (procfs_mem((pid_t)parting->mm->pid, &parting->proc))
+			return;
+		if (bpf_map_lookup_elem(fd, &parting->key, parting->mm))
+			return;
+		after = shadow_sum(bpf, parting->mm);
+		parting->proc_known = !memcmp(&before, &after, sizeof(before));
+		parting->quiet_sum = after;
+	}
+}
+
+static int partings_find(struct bpf_source *bpf, struct partings *partings)
+{
+	int fd = bpf_kernel_map_fd(bpf->side, "mms");
+	uint64_t key, *previous = NULL;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		struct parting *list = reallocarray(partings->list, partings->count + 1, sizeof(*list));
+		struct parting *parting;
+
+		if (!list)
+			return -ENOMEM;
+		partings->list = list;
+		parting = &list[partings->count];
+		memset(parting, 0, sizeof(*parting));
+		parting->key = key;
+		previous = &partings->list[partings->count].key;
+		parting->mm = malloc(bpf_kernel_mm_size(bpf->side));
+		if (!parting->mm)
+			return -ENOMEM;
+		partings->count++;
+		if (!bpf_map_lookup_elem(fd, &key, parting->mm))
+			proc_read_quietly(bpf, parting);
+	}
+	return 0;
+}
+
+static int parting_close(struct bpf_source *bpf, struct parting *parting, event_fn fn, void *ctx)
+{
+	struct wire_pages sum = shadow_sum(bpf, parting->mm);
+	struct event event = { .kind = EVENT_MM_CLOSE,
+			       .ts_ns = monotonic_ns(),
+			       .pid = (int32_t)parting->mm->pid,
+			       .tid = (int32_t)parting->mm->pid,
+			       .mm = parting->mm->id };
+
+	memcpy(event.comm, parting->mm->comm, sizeof(event.comm) - 1);
+	event.close.detached = true;
+	event.close.closing = bpf_decode_usage(bpf->decode, &sum);
+	event.close.closing_known = true;
+	event.close.swapped_pages = parting->mm->swapped_pages;
+	if (parting->proc_known && !memcmp(&sum, &parting->quiet_sum, sizeof(sum))) {
+		const struct procfs_mem *proc = &parting->proc;
+
+		event.close.proc_known = true;
+		event.close.proc = (struct usage){ .virt = proc->virt,
+						   .anon = proc->anon,
+						   .file = proc->file,
+						   .shmem = proc->shmem,
+						   .swap = proc->swap };
+	}
+	return fn(ctx, &event);
+}
+
+static int bpf_detach(struct source *source, event_fn fn, void *ctx)
+{
+	struct bpf_source *bpf = bpf_of(source);
+	int fd = bpf_kernel_map_fd(bpf->side, "mms");
+	struct partings partings = { 0 };
+	int err, count;
+
+	count = ring_look(bpf, fn, ctx);
+	err = count < 0 ? count : partings_find(bpf, &partings);
+	bpf_kernel_detach(bpf->side);
+	/* From here on nothing changes: what tasks have pending is sent, then all is consumed and counted. */
+	if (!err)
+		err = bpf_kernel_seed(bpf->side, SEED_FLUSH, 0, 0);
+	count = err ? err : ring_look(bpf, fn, ctx);
+	err = count < 0 ? count : 0;
+	for (size_t i = 0; i < partings.count && !err; i++) {
+		struct parting *parting = &partings.list[i];
+
+		if (bpf_map_lookup_elem(fd, &parting->key, parting->mm))
+			continue;
+		err = bpf_late_open(bpf->late, parting->mm, monotonic_ns());
+		if (!err)
+			err = bpf_late_settle(bpf->late);
+		if (!err)
+			err = parting_close(bpf, parting, fn, ctx);
+	}
+	partings_free(&partings);
+	return err;
+}
+
+static unsigned int bpf_caps(const struct source *source)
+{
+	(void)source;
+	return CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL;
+}
+
+const struct source_ops source_bpf = {
+	.name = "bpf",
+	.help = "eBPF programs on the kernel's tracepoints; needs root or CAP_BPF and CAP_PERFMON",
+	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL,
+	.selectable = true,
+	.probe = bpf_kernel_probe,
+	.open = bpf_open,
+	.poll = bpf_poll,
+	.detach = bpf_detach,
+	.caps_now = bpf_caps,
+	.close = bpf_close,
+};

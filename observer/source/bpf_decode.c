@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/bpf_decode.h"
+
+#include "event/memcalls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#define MARK_PREFIX_LEN (sizeof("heaptrace:") - 1)
+
+/* vm_flags of include/linux/mm.h */
+#define VM_SHARED    0x8u
+#define VM_GROWSDOWN 0x100u
+#define VM_PFNMAP    0x400u
+#define VM_HUGETLB   0x400000u
+#define VM_MIXEDMAP  0x10000000u
+
+/* Paths travel ahead of the row they belong to, on the same thread; few threads are between the two at any time. */
+#define PENDING_PATHS 64
+
+struct pending_path {
+	uint32_t tid; /* 0: free */
+	char text[WIRE_TEXT + 1];
+};
+
+struct bpf_decode {
+	uint64_t page_size;
+	event_fn fn;
+	void *ctx;
+	unsigned int next_path; /* to be overwritten next */
+	struct pending_path paths[PENDING_PATHS];
+};
+
+struct bpf_decode *bpf_decode_new(uint64_t page_size, event_fn fn, void *ctx)
+{
+	struct bpf_decode *decode = calloc(1, sizeof(*decode));
+
+	if (!decode)
+		return NULL;
+	decode->page_size = page_size;
+	bpf_decode_redirect(decode, fn, ctx);
+	return decode;
+}
+
+void bpf_decode_free(struct bpf_decode *decode)
+{
+	free(decode);
+}
+
+void bpf_decode_redirect(struct bpf_decode *decode, event_fn fn, void *ctx)
+{
+	decode->fn = fn;
+	decode->ctx = ctx;
+}
+
+struct usage bpf_decode_usage(const struct bpf_decode *decode, const struct wire_pages *pages)
+{
+	int64_t size = (int64_t)decode->page_size;
+
+	return (struct usage){
+		.virt = pages->virt * size,
+		.anon = pages->rss[WIRE_ANON] * size,
+		.file = pages->rss[WIRE_FILE] * size,
+		.shmem = pages->rss[WIRE_SHMEM] * size,
+		.swap = pages->rss[WIRE_SWAP] * size,
+	};
+}
+
+static struct event event_of(const struct wire_head *head, enum event_kind kind)
+{
+	struct event event = {
+		.kind = kind, .ts_ns = head->ts_ns, .pid = (int32_t)head->pid, .tid = (int32_t)head->tid, .mm = head->mm
+	};
+
+	memcpy(event.comm, head->comm, sizeof(event.comm) - 1);
+	return event;
+}
+
+/* Components, each with its NUL, from the leaf up, to a path of at most WIRE_TEXT + 1 bytes. Returns @out, or NULL. */
+static const char *path_join(const char *text, size_t len, char *out)
+{
+	size_t end = len, used = 0;
+
+	if (!len || text[len - 1])
+		return NULL;
+	while (end) {
+		size_t start = end - 1;
+
+		while (start && text[start - 1])
+			start--;
+		out[used++] = '/';
+		memcpy(out + used, text + start, end - 1 - start);
+		used += end - 1 - start;
+		end = start;
+	}
+	out[used] = '\0';
+	return out;
+}
+
+/* The path kept for @tid, no longer kept then; NULL where there is none. */
+static const char *path_take(struct bpf_decode *decode, uint32_t tid)
+{
+	for (unsigned int i = 1; i <= PENDING_PATHS; i++) {
+		struct pending_path *slot = &decode->paths[(decode->next_path + PENDING_PATHS - i) % PENDING_PATHS];
+
+		if (slot->tid == tid && tid) {
+			slot->tid = 0;
+			return slot->text;
+		}
+	}
+	return NULL;
+}
+
+static int path_keep(struct bpf_decode *decode, const struct wire_path *path, size_t size)
+{
+	struct pending_path *slot = &decode->paths[decode->next_path];
+
+	if (path->text_len > size - offsetof(struct wire_path, text))
+		return -EBADMSG;
+	if (path->reversed) {
+		if (!path_join(path->text, path->text_len, slot->text))
+			return 0;
+	} else {
+		memcpy(slot->text, path->text, path->text_len);
+		slot->text[path->text_len] = '\0';
+	}
+	path_take(decode, path->head.tid);
+	slot->tid = path->head.tid;
+	decode->next_path = (decode->next_path + 1) % PENDING_PATHS;
+	return 0;
+}
+
+/* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name. */
+static void change_name(struct event_change *change, const struct wire_head *head, int32_t nr)
+{
+	change->attributed = true;
+	switch ((enum wire_cause)head->cause) {
+	case WIRE_SYSCALL:
+		change->cause = CAUSE_SYSCALL;
+		change->name = syscall_name(nr);
+		change->call = memcall_by_nr(nr);
+		return;
+	case WIRE_FAULT_MINOR:
+		change->cause = CAUSE_FAULT;
+		change->name = "minor";
+		return;
+	case WIRE_FAULT_MAJOR:
+		change->cause = CAUSE_FAULT;
+		change->name = "major";
+		return;
+	case WIRE_FAULT_STACK:
+		change->cause = CAUSE_FAULT;
+		change->name = "stack";
+		return;
+	case WIRE_KERNEL_FAULT:
+		change->cause = CAUSE_KERNEL_FAULT;
+		change->name = nr >= 0 ? syscall_name(nr) : "signal";
+		return;
+	case WIRE_EXIT_FAULT:
+		change->cause = CAUSE_KERNEL_FAULT;
+		change->name = "exit";
+		return;
+	case WIRE_ACTOR:
+		change->cause = CAUSE_KERNEL;
+		change->name = nr >= 0 ? syscall_name(nr) : head->comm;
+		return;
+	case WIRE_RECLAIM:
+		change->cause = CAUSE_KERNEL;
+		change->name = "reclaim";
+		return;
+	case WIRE_IN_FLIGHT:
+		change->cause = CAUSE_KERNEL;
+		change->name = "in flight at attach";
+		return;
+	case WIRE_TEARDOWN:
+		change->cause = CAUSE_EXIT;
+		change->name = "exit";
+		return;
+	case WIRE_UNKNOWN:
+		break;
+	}
+	change->cause = CAUSE_KERNEL;
+	change->name = "unattributed";
+	change->attributed = false;
+}
+
+/* The arguments that the call has, and the path of its file, which went ahead of it. */
+static void args_take(struct bpf_decode *decode, const struct wire_change *wire, struct event_change *change)
+{
+	bool path = false;
+
+	for (int i = 0; i < 6; i++) {
+		enum arg_role role = change->call ? change->call->args[i].role : ARG_PTR;
+
+		if (role == ARG_NONE)
+			break;
+		change->args[i] = wire->args[i];
+		path |= role == ARG_PATH || role == ARG_FD;
+	}
+	if (path)
+		change->text = path_take(decode, wire->head.tid);
+}
+
+static int change_decode(struct bpf_decode *decode, const struct wire_change *wire)
+{
+	struct event event = event_of(&wire->head, EVENT_CHANGE);
+	struct event_change *change = &event.change;
+
+	change_name(change, &wire->head, wire->nr);
+	change->delta = bpf_decode_usage(decode, &wire->delta);
+	change->count = wire->count;
+	change->order = wire->order;
+	change->addr = wire->addr;
+	change->len = wire->len;
+	if (change->cause == CAUSE_SYSCALL) {
+		change->ret = wire->ret;
+		change->has_ret = wire->returned;
+		args_take(decode, wire, change);
+	}
+	return decode->fn(decode->ctx, &event);
+}
+
+/* A row that opens an mm and changes nothing. */
+static int birth_row(struct bpf_decode *decode, const struct event *opened, const char *image)
+{
+	struct event event = *opened;
+	enum open_how how = opened->open.how;
+
+	if (how == OPEN_ATTACH)
+		return 0;
+	event.kind = EVENT_CHANGE;
+	event.change = (struct event_change){
+		.cause = how == OPEN_EXEC ? CAUSE_EXEC : CAUSE_FORK,
+		.name = how == OPEN_EXEC ? "exec" : "fork",
+		.text = image,
+		.count = 1,
+		.attributed = true,
+	};
+	return decode->fn(decode->ctx, &event);
+}
+
+static int open_decode(struct bpf_decode *decode, const struct wire_open *wire, size_t size)
+{
+	static const enum open_how hows[] = {
+		[WIRE_HOW_EXEC] = OPEN_EXEC, [WIRE_HOW_FORK] = OPEN_FORK, [WIRE_HOW_ATTACH] = OPEN_ATTACH
+	};
+	struct event event = event_of(&wire->head, EVENT_MM_OPEN);
+	char path[WIRE_TEXT + 2];
+	int err;
+
+	if (wire->text_len > size - offsetof(struct wire_open, text) || wire->how > WIRE_HOW_ATTACH)
+		return -EBADMSG;
+	event.open = (struct event_open){
+		.how = hows[wire->how],
+		.parent_mm = wire->parent_mm,
+		.opening = bpf_decode_usage(decode, &wire->opening),
+		.start_brk = wire->start_brk,
+		.brk = wire->brk,
+		.start_stack = wire->start_stack,
+		.image = path_join(wire->text, wire->text_len, path),
+	};
+	err = decode->fn(decode->ctx, &event);
+	return err ? err : birth_row(decode, &event, event.open.image);
+}
+
+/* What found neither ring nor fold, as a row of its own. */
+static int spilled_row(struct bpf_decode *decode, const struct wire_head *head, const struct wire_pages *spilled,
+		       uint64_t rows)
+{
+	struct event event = event_of(head, EVENT_CHANGE);
+
+	if (!rows)
+		return 0;
+	event.change = (struct event_change){
+		.cause = CAUSE_KERNEL,
+		.name = "coalesced",
+		.count = rows,
+		.folded = rows,
+		.delta = bpf_decode_usage(decode, spilled),
+		.attributed = true,
+	};
+	return decode->fn(decode->ctx, &event);
+}
+
+static int residue_row(struct bpf_decode *decode, const struct wire_head *head, const struct wire_pages *residue)
+{
+	struct event event = event_of(head, EVENT_CHANGE);
+
+	event.change = (struct event_change){
+		.cause = CAUSE_KERNEL, .name = "unattributed", .count = 1, .delta = bpf_decode_usage(decode, residue)
+	};
+	if (usage_is_zero(&event.change.delta))
+		return 0;
+	return decode->fn(decode->ctx, &event);
+}
+
+static int close_decode(struct bpf_decode *decode, const struct wire_close *wire)
+{
+	struct event event = event_of(&wire->head, EVENT_CHANGE);
+	int err = spilled_row(decode, &wire->head, &wire->spilled, wire->spilled_rows);
+
+	if (!err)
+		err = residue_row(decode, &wire->head, &wire->residue);
+	if (err)
+		return err;
+	event.change = (struct event_change){ .cause = CAUSE_EXIT,
+					      .name = "exit",
+					      .count = 1,
+					      .order = wire->order + 1,
+					      .delta = bpf_decode_usage(decode, &wire->exit),
+					      .attributed = true };
+	err = decode->fn(decode->ctx, &event);
+	if (err)
+		return err;
+	event.kind = EVENT_MM_CLOSE;
+	event.close = (struct event_close){ .closing = bpf_decode_usage(decode, &wire->closing),
+					    .closing_known = true,
+					    .swapped_pages = wire->swapped_pages };
+	return decode->fn(decode->ctx, &event);
+}
+
+static const char *special_vma(const struct wire_vma *wire)
+{
+	if (wire->inode)
+		return NULL;
+	if (wire->vdso && wire->start == wire->vdso)
+		return "[vdso]";
+	if (wire->vm_flags & (VM_PFNMAP | VM_MIXEDMAP))
+		return "[vvar]";
+	return NULL;
+}
+
+static int vma_decode(struct bpf_decode *decode, const struct wire_vma *wire, size_t size)
+{
+	struct event event = event_of(&wire->head, EVENT_VMA);
+	char path[WIRE_TEXT + 2];
+
+	if (wire->text_len > size - offsetof(struct wire_vma, text))
+		return -EBADMSG;
+	event.vma = (struct event_vma){
+		.start = wire->start,
+		.end = wire->end,
+		.offset = wire->offset,
+		.prot = wire->vm_flags & (PROT_READ | PROT_WRITE | PROT_EXEC), /* the low bits are the same */
+		.flags = (wire->vm_flags & VM_SHARED ? MAP_SHARED : MAP_PRIVATE) | (wire->inode ? 0 : MAP_ANONYMOUS) |
+			 (wire->vm_flags & VM_GROWSDOWN ? MAP_GROWSDOWN : 0) |
+			 (wire->vm_flags & VM_HUGETLB ? MAP_HUGETLB : 0),
+		.dev = wire->dev,
+		.inode = wire->inode,
+		.path = path_join(wire->text, wire->text_len, path),
+	};
+	if (!event.vma.path)
+		event.vma.path = special_vma(wire);
+	return decode->fn(decode->ctx, &event);
+}
+
+static int mark_decode(struct bpf_decode *decode, const struct wire_mark *wire)
+{
+	struct event event = event_of(&wire->head, EVENT_MARK);
+	char name[sizeof(wire->text) + 1] = "(label not in memory)";
+
+	if (!wire->unread) {
+		if (wire->text_len > sizeof(wire->text) || wire->text_len < MARK_PREFIX_LEN)
+			return -EBADMSG;
+		memcpy(name, wire->text + MARK_PREFIX_LEN, wire->text_len - MARK_PREFIX_LEN);
+		name[wire->text_len - MARK_PREFIX_LEN] = '\0';
+	}
+	event.mark.name = name;
+	return decode->fn(decode->ctx, &event);
+}
+
+static int proc_exit_decode(struct bpf_decode *decode, const struct wire_proc_exit *wire)
+{
+	struct event event = event_of(&wire->head, EVENT_PROC_EXIT);
+
+	if (WIFSIGNALED(wire->status))
+		event.proc_exit.signal = WTERMSIG(wire->status);
+	else
+		event.proc_exit.code = WEXITSTATUS(wire->status);
+	return decode->fn(decode->ctx, &event);
+}
+
+int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size)
+{
+	const struct wire_head *head = record;
+
+	if (size < sizeof(*head))
+		return -EBADMSG;
+	switch ((enum wire_kind)head->kind) {
+	case WIRE_CHANGE:
+		return size >= sizeof(struct wire_change) ? change_decode(decode, record) : -EBADMSG;
+	case WIRE_OPEN:
+		return size >= offsetof(struct wire_open, text) ? open_decode(decode, record, size) : -EBADMSG;
+	case WIRE_CLOSE:
+		return size >= sizeof(struct wire_close) ? close_decode(decode, record) : -EBADMSG;
+	case WIRE_VMA:
+		return size >= offsetof(struct wire_vma, text) ? vma_decode(decode, record, size) : -EBADMSG;
+	case WIRE_MARK:
+		return size >= sizeof(struct wire_mark) ? mark_decode(decode, record) : -EBADMSG;
+	case WIRE_PROC_EXIT:
+		return size >= sizeof(struct wire_proc_exit) ? proc_exit_decode(decode, record) : -EBADMSG;
+	case WIRE_PATH:
+		return size >= offsetof(struct wire_path, text) ? path_keep(decode, record, size) : -EBADMSG;
+	}
+	return -EBADMSG;
+}
+
+int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, const struct wire_fold *fold,
+		    uint64_t ts_ns)
+{
+	struct wire_head head = {
+		.cause = key->cause, .ts_ns = ts_ns, .mm = key->mm, .pid = fold->pid, .tid = fold->tid
+	};
+	struct event event;
+
+	memcpy(head.comm, key->comm, sizeof(head.comm));
+	event = event_of(&head, EVENT_CHANGE);
+	change_name(&event.change, &head, key->nr);
+	event.change.delta = bpf_decode_usage(decode, &fold->delta);
+	event.change.count = fold->count;
+	event.change.folded = fold->rows;
+	return decode->fn(decode->ctx, &event);
+}
+
+int bpf_decode_grave(struct bpf_decode *decode, const struct wire_grave *grave, bool closing)
+{
+	struct wire_open open = {
+		.head = grave->head, .opening = grave->opening, .parent_mm = grave->parent_mm, .how = grave->how
+	};
+	struct wire_close close = { .head = grave->head,
+				    .closing = grave->closing,
+				    .exit = grave->exit,
+				    .residue = grave->residue,
+				    .spilled = grave->spilled,
+				    .spilled_rows = grave->spilled_rows,
+				    .swapped_pages = grave->swapped_pages };
+
+	if (closing)
+		return close_decode(decode, &close);
+	return open_decode(decode, &open, offsetof(struct wire_open, text));
+}

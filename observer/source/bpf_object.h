@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* bpf_object: the compiled programs: loading, attaching, and running the seed programs. */
+#ifndef HEAPTRACE_BPF_OBJECT_H
+#define HEAPTRACE_BPF_OBJECT_H
+
+#include "base/diag.h"
+#include "bpf/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct bpf_program;
+
+struct bpf_kernel_side; /* the loaded object */
+
+struct bpf_kernel_config {
+	uint64_t ring_bytes; /* 0 = default; rounded up to a power of two of pages */
+	bool follow;
+};
+
+/* Whether this process may load and attach the programs, and what is missing otherwise. 0 or -errno with @diag. */
+int bpf_kernel_probe(struct diag *diag);
+
+/* Loads the programs; none is attached yet. 0, or -errno with @diag. */
+int bpf_kernel_load(const struct bpf_kernel_config *config, struct bpf_kernel_side **ret_side, struct diag *diag);
+
+/* Attaches all programs. 0, or -errno with @diag. */
+int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag);
+
+/* Detaches all programs and waits until none runs any more. */
+void bpf_kernel_detach(struct bpf_kernel_side *side);
+
+/* Runs the seed program over the threads of process @tgid, over thread @tid alone, or over all tasks (both 0). 0 or
+ * -errno; tasks that could not be entered are counted in shared->seed_errors. */
+int bpf_kernel_seed(struct bpf_kernel_side *side, enum wire_seed mode, pid_t tgid, pid_t tid);
+
+/* Has the mappings of process @tgid sent. 0 or -errno. */
+int bpf_kernel_seed_vmas(struct bpf_kernel_side *side, pid_t tgid);
+
+/* File descriptors of the maps, owned by the object. */
+int bpf_kernel_map_fd(const struct bpf_kernel_side *side, const char *name);
+
+/* Bytes of one value of the map of mms. */
+size_t bpf_kernel_mm_size(const struct bpf_kernel_side *side);
+
+/* The memory shared with the programs, owned by the object. */
+volatile struct wire_shared *bpf_kernel_shared(const struct bpf_kernel_side *side);
+
+/* Unloads and frees; NULL is legal. */
+void bpf_kernel_free(struct bpf_kernel_side *side);
+
+#endif
