@@ -7,8 +7,10 @@
  * its quote comes after. */
 static void begin(struct buf *buf, const char *key)
 {
-	char last = buf->len ? buf->data[buf->len - 1] : '\n';
+	char last = '\n';
 
+	if (buf->len)
+		last = buf->data[buf->len - 1];
 	if (last != '{' && last != '[' && last != '\n')
 		buf_add_char(buf, ',');
 	if (!key)

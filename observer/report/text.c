@@ -232,11 +232,11 @@ static void begin_note(struct text *text, const struct event *event, const struc
 {
 	add_when_and_who(text, event);
 	buf_add_char(&text->line, ' ');
-	buf_add_repeated(&text->line, filler, 2 * COLUMN_KB - 1);
+	buf_add_repeated(&text->line, filler, (size_t)2 * COLUMN_KB - 1);
 	if (level)
 		add_levels(text, level, true);
 	else
-		buf_add_repeated(&text->line, " ", 2 * COLUMN_KB);
+		buf_add_repeated(&text->line, " ", (size_t)2 * COLUMN_KB);
 	add_region(text, REGION_NONE);
 }
 

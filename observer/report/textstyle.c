@@ -93,10 +93,18 @@ void column_kb(struct buf *buf, int64_t bytes, unsigned int width)
 
 void column_kb_change(struct buf *buf, const struct textstyle *style, int64_t bytes, unsigned int width)
 {
-	enum text_color color = bytes > 0 ? COLOR_GAIN : bytes < 0 ? COLOR_GIVEN : COLOR_DIM;
+	enum text_color color = COLOR_DIM;
+	char sign = '\0';
 
+	if (bytes > 0) {
+		color = COLOR_GAIN;
+		sign = '+';
+	} else if (bytes < 0) {
+		color = COLOR_GIVEN;
+		sign = '-';
+	}
 	text_color(buf, style, color);
-	add_decimal(buf, magnitude(bytes) / KB, bytes > 0 ? '+' : bytes < 0 ? '-' : '\0', width);
+	add_decimal(buf, magnitude(bytes) / KB, sign, width);
 	text_color_end(buf, style, color);
 }
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Widths of the columns, the blanks before a number included: 2 TB are 2147483648 kB, and a change has a sign. */
-#define COLUMN_KB    12
+#define COLUMN_KB    12u
 #define COLUMN_COUNT 10
 
 enum text_color { COLOR_NONE, COLOR_DIM, COLOR_BOLD, COLOR_GAIN, COLOR_GIVEN, COLOR_ERROR };

@@ -69,7 +69,7 @@ static int fill(struct replay *replay)
 	ssize_t got;
 	char *at;
 
-	if (replay->pos) {
+	if (replay->data.data && replay->pos) {
 		memmove(replay->data.data, replay->data.data + replay->pos, left);
 		replay->data.len = left;
 		replay->pos = 0;
@@ -95,7 +95,7 @@ static int next_line(struct replay *replay, char **ret_line, size_t *ret_len)
 	for (;;) {
 		size_t left = replay->data.len - replay->pos;
 		char *begin = replay->data.data ? replay->data.data + replay->pos : NULL;
-		char *newline = left > searched ? memchr(begin + searched, '\n', left - searched) : NULL;
+		char *newline = begin && left > searched ? memchr(begin + searched, '\n', left - searched) : NULL;
 		int err;
 
 		if (newline) {

@@ -98,7 +98,7 @@ static int split(char *value, char **parts, int max)
 
 static int parse_usage(struct replay_values *values, char *value, struct usage *out)
 {
-	struct usage usage;
+	struct usage usage = { 0 };
 	int64_t *const fields[] = { &usage.virt, &usage.anon, &usage.file, &usage.shmem, &usage.swap };
 	uint64_t magnitude;
 	char *parts[5];
