@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef HEAPTRACE_VERSION
+#define HEAPTRACE_VERSION "unknown"
+#endif
+
+const char *argp_program_version = "heaptrace " HEAPTRACE_VERSION;
+const char *argp_program_bug_address = NULL;
+
+enum {
+	OPT_MIN = 256,
+	OPT_STACKS,
+	OPT_NO_FOLLOW,
+	OPT_SAMPLE,
+	OPT_ROOT,
+	OPT_COLOR,
+	OPT_RING,
+};
+
+#define IN_WATCH  1u
+#define IN_REPORT 2u
+#define IN_ALL	  (IN_WATCH | IN_REPORT)
+
+static const struct argp_option option_table[] = {
+	{ "pid", 'p', "PID[,PID]", 0, "attach to these processes; Ctrl-C or --duration detaches", 1 },
+	{ "output", 'o', "FILE", 0, "write to FILE, - for standard output (default: standard error)", 2 },
+	{ "format", 'f', "NAME", 0, "see below (default: text)", 2 },
+	{ "filter", 'e', "EXPR", 0, "rows to show: mmap,munmap,fault,... or !mprotect,...; the books count all", 2 },
+	{ "min", OPT_MIN, "BYTES", 0, "hide rows that change less (4k, 1M)", 2 },
+	{ "quiet", 'q', NULL, 0, "no timeline, only the closing tables", 2 },
+	{ "verbose", 'v', NULL, 0, "say more", 2 },
+	{ "color", OPT_COLOR, "WHEN", 0, "auto (default), always, never", 2 },
+	{ "source", 's', "NAME", 0, "where events come from: auto (default), or see below", 3 },
+	{ "duration", 'd', "SECONDS", 0, "detach after that long", 3 },
+	{ "stacks", OPT_STACKS, "MODE", 0, "call chains: auto (default), none, fp, dwarf", 3 },
+	{ "no-follow", OPT_NO_FOLLOW, NULL, 0, "do not watch children", 3 },
+	{ "sample", OPT_SAMPLE, "MS", 0, "read /proc that often, too", 3 },
+	{ "ring", OPT_RING, "BYTES", 0, "size of the kernel's event buffer (default 16M)", 3 },
+	{ "user", 'u', "NAME", 0, "run CMD as this user (default under sudo: the invoking one)", 4 },
+	{ "root", OPT_ROOT, NULL, 0, "under sudo, run CMD as root", 4 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+/* "4k", "1M", "2G" to bytes; whole numbers only. False where it is none. */
+static bool bytes_parse(const char *text, uint64_t *out)
+{
+	static const char units[] = "kMGT";
+	unsigned long long value;
+	unsigned int shift = 0;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	if (*end) {
+		const char *unit = strchr(units, *end == 'K' ? 'k' : *end);
+
+		if (!unit || end[1])
+			return false;
+		shift = 10 * (unsigned int)(unit - units + 1);
+	}
+	if (value > (ULLONG_MAX >> 1) >> shift)
+		return false;
+	*out = value << shift;
+	return true;
+}
+
+static void pids_parse(struct argp_state *state, struct options *options, const char *text)
+{
+	for (;;) {
+		char *end;
+		long pid;
+		pid_t *pids;
+
+		errno = 0;
+		pid = strtol(text, &end, 10);
+		if (end == text || errno || pid <= 0 || pid > INT_MAX || (*end && *end != ','))
+			argp_error(state, "-p takes process numbers, separated by commas: not '%s'", text);
+		pids = reallocarray(options->pids, options->pid_count + 1, sizeof(*pids));
+		if (!pids)
+			argp_failure(state, EXIT_FAILED, ENOMEM, "-p");
+		pids[options->pid_count++] = (pid_t)pid;
+		options->pids = pids;
+		if (!*end)
+			return;
+		text = end + 1;
+	}
+}
+
+/* The index of @text in @words, which NULL ends; a mistake ends the program. */
+static int word_parse(struct argp_state *state, const char *option, const char *const *words, const char *text)
+{
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(words[i], text))
+			return i;
+	argp_error(state, "%s: unknown word '%s'", option, text);
+	return 0;
+}
+
+static const struct source_ops *source_parse(struct argp_state *state, const char *text)
+{
+	const struct source_ops *source = source_by_name(text);
+
+	if (!strcmp(text, "auto"))
+		return NULL;
+	if (!source || !source->selectable)
+		argp_error(state, "-s: no source is called '%s': see --help", text);
+	return source;
+}
+
+static unsigned int milliseconds_parse(struct argp_state *state, const char *text)
+{
+	uint64_t value;
+
+	if (!bytes_parse(text, &value) || !value || value > 3600000)
+		argp_error(state, "--sample takes milliseconds from 1 to 3600000: not '%s'", text);
+	return (unsigned int)value;
+}
+
+static double seconds_parse(struct argp_state *state, const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !(value > 0) || value > 1e9)
+		argp_error(state, "-d takes seconds, more than 0: not '%s'", text);
+	return value;
+}
+
+static error_t option_parse(int key, char *arg, struct argp_state *state)
+{
+	static const char *const stacks[] = { "auto", "none", "fp", "dwarf", NULL };
+	static const char *const colors[] = { "auto", "always", "never", NULL };
+	struct options *options = state->input;
+	struct diag diag = { "" };
+
+	switch (key) {
+	case 'p':
+		pids_parse(state, options, arg);
+		return 0;
+	case 'o':
+		options->output = arg;
+		return 0;
+	case 'f':
+		options->format = report_by_name(arg);
+		if (!options->format)
+			argp_error(state, "-f: no format is called '%s': see --help", arg);
+		return 0;
+	case 's':
+		options->source = source_parse(state, arg);
+		return 0;
+	case 'd':
+		options->duration_s = seconds_parse(state, arg);
+		return 0;
+	case 'e':
+		if (filter_parse(&options->filter, arg, &diag))
+			argp_error(state, "%s", diag.text);
+		return 0;
+	case OPT_MIN:
+		if (!bytes_parse(arg, &options->filter.min_bytes))
+			argp_error(state, "--min takes bytes, as 4096, 4k or 1M: not '%s'", arg);
+		return 0;
+	case OPT_RING:
+		if (!bytes_parse(arg, &options->ring_bytes) || options->ring_bytes > 1u << 30)
+			argp_error(state, "--ring takes bytes up to 1G, as 64k or 16M: not '%s'", arg);
+		return 0;
+	case OPT_STACKS:
+		options->stacks = (enum stacks_mode)word_parse(state, "--stacks", stacks, arg);
+		return 0;
+	case OPT_COLOR:
+		options->color = word_parse(state, "--color", colors, arg);
+		return 0;
+	case OPT_NO_FOLLOW:
+		options->follow = false;
+		return 0;
+	case OPT_SAMPLE:
+		options->sample_ms = milliseconds_parse(state, arg);
+		return 0;
+	case 'u':
+		options->user = arg;
+		return 0;
+	case OPT_ROOT:
+		options->keep_root = true;
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'v':
+		options->verbose++;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The lists of formats and sources follow the options in --help. */
+static char *help_filter(int key, const char *text, void *input)
+{
+	char *out = NULL;
+	size_t len;
+	FILE *stream;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	stream = open_memstream(&out, &len);
+	if (!stream)
+		return NULL;
+	fprintf(stream, "Formats:\n");
+	for (unsigned int i = 0; report_at(i); i++)
+		fprintf(stream, "  %-12s %s\n", report_at(i)->name, report_at(i)->help);
+	fprintf(stream, "\nSources:\n");
+	for (unsigned int i = 0; source_at(i); i++)
+		if (source_at(i)->selectable)
+			fprintf(stream, "  %-12s %s\n", source_at(i)->name, source_at(i)->help);
+	fprintf(stream,
+		"\nExit status: that of CMD (128+N for signal N); 0 after an attach; 125 where heaptrace failed, 126 "
+		"where CMD\ncannot be run, 127 where it is not found, 2 for a wrong command line.\n");
+	if (fclose(stream))
+		return NULL;
+	return out;
+}
+
+static const char *const usage_lines = "-- CMD [ARG...]\n-p PID[,PID...]\nreport FILE\ndoctor";
+
+static const struct argp argp = {
+	.options = option_table,
+	.parser = option_parse,
+	.args_doc = usage_lines,
+	.doc = "Says which syscall, fault or kernel actor changed the memory of a process, to the page.\v ",
+	.help_filter = help_filter,
+};
+
+/* Refuses combinations that have no meaning. */
+static void options_judge(struct argp_state *state, struct options *options, int rest, int argc)
+{
+	if (options->command == COMMAND_DOCTOR) {
+		if (rest < argc)
+			argp_error(state, "doctor takes no argument");
+		return;
+	}
+	if (options->command == COMMAND_REPORT) {
+		if (argc - rest != 1)
+			argp_error(state, "report takes one recording");
+		if (options->pid_count)
+			argp_error(state, "report takes a file, not -p");
+		options->file = state->argv[rest];
+		return;
+	}
+	if (rest < argc && options->pid_count)
+		argp_error(state, "either -p or a command, not both");
+	if (rest == argc && !options->pid_count)
+		argp_error(state, "nothing to watch: give a command behind --, or -p PID");
+	if (options->user && options->keep_root)
+		argp_error(state, "either --user or --root, not both");
+	if (options->stacks == STACKS_FP || options->stacks == STACKS_DWARF)
+		argp_error(state, "--stacks %s: this version takes no call chains yet; leave the option out",
+			   options->stacks == STACKS_FP ? "fp" : "dwarf");
+	if (rest < argc)
+		options->cmd = state->argv + rest;
+}
+
+static enum command command_of(const char *word)
+{
+	if (word && !strcmp(word, "report"))
+		return COMMAND_REPORT;
+	if (word && !strcmp(word, "doctor"))
+		return COMMAND_DOCTOR;
+	return COMMAND_WATCH;
+}
+
+void options_parse(int argc, char **argv, struct options *out)
+{
+	struct argp_state state = { .root_argp = &argp,
+				    .argc = argc,
+				    .argv = argv,
+				    .name = (char *)"heaptrace",
+				    .err_stream = stderr,
+				    .out_stream = stdout };
+	int skip, rest = 0;
+
+	*out = (struct options){ .follow = true, .format = &report_text };
+	argp_err_exit_status = EXIT_USAGE;
+	out->command = command_of(argc > 1 ? argv[1] : NULL);
+	skip = out->command != COMMAND_WATCH;
+	if (skip)
+		argv[1] = argv[0];
+	/* In order, so that CMD's own options stay its own. */
+	if (argp_parse(&argp, argc - skip, argv + skip, ARGP_IN_ORDER | ARGP_NO_ARGS, &rest, out))
+		exit(EXIT_USAGE);
+	options_judge(&state, out, rest + skip, argc);
+}
+
+void options_free(struct options *options)
+{
+	free(options->pids);
+	filter_free(&options->filter);
+}

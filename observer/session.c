@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "session.h"
+
+#include "launch.h"
+#include "model/model.h"
+#include "output.h"
+#include "source/proc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef HEAPTRACE_VERSION
+#define HEAPTRACE_VERSION "unknown"
+#endif
+
+#define POLL_MS	     100
+#define STREAM_BYTES (256u << 10)
+
+struct session {
+	const struct options *options;
+	struct launch_user user;
+	struct launch launch;
+	struct source *source;
+	const struct source_ops *ops;
+	struct model *model;
+	struct proc_sampler *sampler;
+	void *report;
+	FILE *stream;
+	struct diag diag;     /* of what failed */
+	struct diag fallback; /* why auto did not take the first source */
+	uint64_t start_ns, next_sample_ns;
+	int write_error; /* the first; nothing is written after it */
+	bool header_written;
+	bool exit_known;
+	int exit_code, exit_signal;
+};
+
+/* Counted by the handlers: how often we were asked to stop. A terminal's Ctrl-C reaches CMD by itself. */
+static volatile sig_atomic_t stops_asked;
+static volatile sig_atomic_t forward_signal;
+
+static void on_stop(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
+	stops_asked = stops_asked + 1;
+	if (info->si_code != SI_KERNEL)
+		forward_signal = signal;
+}
+
+static void on_child(int signal)
+{
+	(void)signal; /* it only ends a sleep early */
+}
+
+static void signals_catch(void)
+{
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO };
+
+	for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
+		sigaction(stops[i], &action, NULL);
+	action = (struct sigaction){ .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP };
+	sigaction(SIGCHLD, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int record_write(struct session *session, const struct record *record)
+{
+	int err;
+
+	if (session->write_error)
+		return 0;
+	err = session->ops ? 0 : -EINVAL;
+	if (!err)
+		err = session->options->format->write(session->report, record);
+	if (err) {
+		session->write_error = err;
+		diag_set(&session->diag, err, "cannot write the report to '%s': %s: what is there is not complete",
+			 session->options->output ? session->options->output : "standard error", strerror(-err));
+	}
+	return 0;
+}
+
+static int on_record(void *ctx, const struct record *record)
+{
+	struct session *session = ctx;
+	struct record shown = *record;
+
+	if (record->kind == RECORD_EVENT)
+		shown.hidden = !filter_shows(&session->options->filter, record->event);
+	return record_write(session, &shown);
+}
+
+static int header_write(struct session *session)
+{
+	struct record_header header = {
+		.version = HEAPTRACE_VERSION,
+		.source = session->ops->name,
+		.why = session->fallback.text[0] ? session->fallback.text : NULL,
+		.caps = session->ops->caps_now(session->source),
+		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+		.cmd = session->options->cmd,
+		.start_ns = session->start_ns,
+		.start_realtime_ns = clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - session->start_ns),
+	};
+	struct record record = { .kind = RECORD_HEADER, .header = &header };
+
+	session->header_written = true;
+	return record_write(session, &record);
+}
+
+static int on_event(void *ctx, const struct event *event)
+{
+	struct session *session = ctx;
+	int err = 0;
+
+	if (event->kind == EVENT_PROC_EXIT && event->pid == session->launch.pid) {
+		session->exit_known = true;
+		session->exit_code = event->proc_exit.code;
+		session->exit_signal = event->proc_exit.signal;
+	}
+	/* A command that could not be run leaves an empty output, not one that looks whole. */
+	if (!session->header_written) {
+		if (event->kind == EVENT_PROC_EXIT)
+			return 0;
+		err = header_write(session);
+	}
+	if (!err && session->sampler)
+		err = proc_sampler_note(session->sampler, event);
+	return err ? err : model_feed(session->model, event);
+}
+
+static int source_try(struct session *session, const struct source_ops *ops, struct diag *diag)
+{
+	const struct options *options = session->options;
+	struct source_config config = {
+		.pids = options->pids,
+		.pid_count = options->pid_count,
+		.child = session->launch.pid,
+		.follow = options->follow,
+		.stacks = options->stacks != STACKS_NONE,
+		.ring_bytes = options->ring_bytes,
+		.file = options->file,
+	};
+	int err = ops->probe ? ops->probe(diag) : 0;
+
+	if (!err)
+		err = ops->open(&config, &session->source, diag);
+	if (!err)
+		session->ops = ops;
+	return err;
+}
+
+/* Opens the source that was asked for, or the first that works. */
+static int source_open(struct session *session)
+{
+	const struct source_ops *ops = session->options->source;
+	int err = -ENOTSUP;
+
+	if (session->options->command == COMMAND_REPORT)
+		ops = &source_replay;
+	if (ops)
+		return source_try(session, ops, &session->diag);
+	for (unsigned int i = 0; (ops = source_at(i)); i++) {
+		struct diag diag = { "" };
+
+		if (!ops->selectable)
+			continue;
+		err = source_try(session, ops, &diag);
+		if (!err) {
+			session->diag.text[0] = '\0';
+			return 0;
+		}
+		/* The last reason says why nothing works, the first why the best source was not taken. */
+		session->diag = diag;
+		if (!session->fallback.text[0])
+			session->fallback = diag;
+	}
+	return err;
+}
+
+static int report_open(struct session *session)
+{
+	const struct options *options = session->options;
+	struct report_options to = { .quiet = options->quiet, .verbose = options->verbose };
+	struct winsize size = { 0 };
+	const char *term = getenv("TERM");
+	bool terminal;
+	int err = output_open(options->output, session->user.change ? session->user.uid : geteuid(),
+			      session->user.change ? session->user.gid : getegid(), &session->stream, &session->diag);
+
+	if (err)
+		return err;
+	setvbuf(session->stream, NULL, _IOFBF, STREAM_BYTES);
+	terminal = isatty(fileno(session->stream));
+	to.out = session->stream;
+	to.color = options->color == COLOR_ALWAYS || (options->color == COLOR_AUTO && terminal && !getenv("NO_COLOR") &&
+						      term && strcmp(term, "dumb") != 0);
+	if (terminal && !ioctl(fileno(session->stream), TIOCGWINSZ, &size))
+		to.columns = size.ws_col;
+	session->report = options->format->open(&to);
+	session->model = model_new(on_record, session);
+	if (options->sample_ms)
+		session->sampler = proc_sampler_new();
+	if (!session->report || !session->model || (options->sample_ms && !session->sampler))
+		return diag_set(&session->diag, -ENOMEM, "out of memory");
+	return 0;
+}
+
+static int sample_when_due(struct session *session)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!session->sampler || now < session->next_sample_ns)
+		return 0;
+	session->next_sample_ns = now + session->options->sample_ms * 1000000ull;
+	return proc_sampler_tick(session->sampler, on_event, session);
+}
+
+/* Whether to let go now: asked to (twice where a command runs, as the first is its own affair), or time is up. */
+static bool time_to_stop(struct session *session)
+{
+	double limit = session->options->duration_s;
+
+	if (stops_asked > (session->launch.pid > 0 ? 1 : 0))
+		return true;
+	return limit > 0 && (double)(clock_ns(CLOCK_MONOTONIC) - session->start_ns) >= limit * 1e9;
+}
+
+static int poll_timeout_ms(const struct session *session)
+{
+	int timeout = POLL_MS;
+
+	if (session->sampler && (int)session->options->sample_ms < timeout)
+		timeout = (int)session->options->sample_ms;
+	return timeout;
+}
+
+/* Runs until nothing watched is left or we are to let go. 0 or -errno. */
+static int session_loop(struct session *session)
+{
+	int got;
+
+	for (;;) {
+		if (time_to_stop(session))
+			return session->ops->detach(session->source, on_event, session);
+		if (forward_signal && session->launch.pid > 0) {
+			kill(session->launch.pid, forward_signal);
+			forward_signal = 0;
+		}
+		got = session->ops->poll(session->source, poll_timeout_ms(session), on_event, session);
+		if (got < 0)
+			return got == -ENODATA ? 0 : got;
+		if (sample_when_due(session))
+			return -ENOMEM;
+		if (!got && fflush(session->stream) && !session->write_error)
+			session->write_error = -errno;
+	}
+}
+
+static void child_status_take(struct session *session, bool wait)
+{
+	if (session->launch.pid <= 0 || session->ops->reaps_child || !launch_reap(&session->launch, wait))
+		return;
+	session->exit_known = true;
+	session->exit_signal = WIFSIGNALED(session->launch.status) ? WTERMSIG(session->launch.status) : 0;
+	session->exit_code = session->exit_signal ? 0 : WEXITSTATUS(session->launch.status);
+}
+
+static void end_write(struct session *session)
+{
+	struct record_end end = { .ts_ns = clock_ns(CLOCK_MONOTONIC),
+				  .exit_known = session->exit_known,
+				  .code = session->exit_code,
+				  .signal = session->exit_signal };
+	struct record record = { .kind = RECORD_END, .end = &end };
+
+	model_count(session->model, &end);
+	if (!session->header_written)
+		header_write(session);
+	record_write(session, &record);
+}
+
+/* What the command's exec came to, as an exit status; 0 where it runs or has run. */
+static int exec_failed(struct session *session)
+{
+	int err = session->launch.pid > 0 ? launch_outcome(&session->launch) : 0;
+
+	if (!err || err == -EAGAIN)
+		return 0;
+	if (err == -ENOENT) {
+		diag_set(&session->diag, err, "no command '%s': check its name and PATH", session->options->cmd[0]);
+		return EXIT_NOT_FOUND;
+	}
+	diag_set(&session->diag, err, "cannot run '%s': %s", session->options->cmd[0], strerror(-err));
+	return EXIT_CANNOT_RUN;
+}
+
+static int exit_status(const struct session *session)
+{
+	if (!session->exit_known)
+		return 0;
+	return session->exit_signal ? 128 + session->exit_signal : session->exit_code;
+}
+
+/* Watches, writes and closes the books. Returns the exit status. */
+static int session_watch(struct session *session)
+{
+	int err, status;
+
+	if (session->fallback.text[0] && session->options->output && !session->options->quiet)
+		fprintf(stderr, "heaptrace: the %s source is used: %s\n", session->ops->name, session->fallback.text);
+	if (session->launch.pid > 0) {
+		err = launch_release(&session->launch, session->ops->in_child);
+		if (err)
+			return EXIT_FAILED;
+	}
+	err = session_loop(session);
+	child_status_take(session, !err && !time_to_stop(session));
+	status = exec_failed(session);
+	if (status)
+		return status;
+	if (err) {
+		diag_set(&session->diag, err, "the %s source failed: %s", session->ops->name, strerror(-err));
+		return EXIT_FAILED;
+	}
+	end_write(session);
+	return session->write_error ? EXIT_FAILED : exit_status(session);
+}
+
+static int session_start(struct session *session)
+{
+	const struct options *options = session->options;
+	int err = launch_find_user(options->user, options->keep_root, &session->user, &session->diag);
+
+	if (!err)
+		err = report_open(session);
+	if (!err && options->cmd)
+		err = launch_hold(options->cmd, &session->user, &session->launch, &session->diag);
+	session->start_ns = clock_ns(CLOCK_MONOTONIC);
+	return err ? err : source_open(session);
+}
+
+int session_run(const struct options *options)
+{
+	struct session session = { .options = options };
+	int status = EXIT_FAILED;
+	int err;
+
+	signals_catch();
+	if (!session_start(&session))
+		status = session_watch(&session);
+	launch_abandon(&session.launch);
+	if (session.ops)
+		session.ops->close(session.source);
+	if (session.report)
+		options->format->close(session.report);
+	model_free(session.model);
+	proc_sampler_free(session.sampler);
+	err = session.stream ? output_close(session.stream) : 0;
+	if (err && !session.write_error) {
+		diag_set(&session.diag, err, "cannot write the report to '%s': %s: what is there is not complete",
+			 options->output ? options->output : "standard error", strerror(-err));
+		status = EXIT_FAILED;
+	}
+	if (session.diag.text[0] && status)
+		fprintf(stderr, "heaptrace: %s\n", session.diag.text);
+	return status;
+}
