@@ -15,7 +15,7 @@ struct path_walk {
 
 /* Takes one step up; returns 1 at the end. The structs of the kernel are read through locals: CO-RE relocates whole
  * access chains, and path_walk is no type of the kernel. */
-static __always_inline int path_step(struct path_walk *walk)
+static long path_step(u32 index, struct path_walk *walk)
 {
 	struct dentry *dentry = walk->dentry, *parent;
 	struct mount *mount = walk->mount, *upper;
@@ -56,9 +56,7 @@ static __always_inline u32 path_of_file(struct file *file, char *text)
 	if (!walk.dentry || !mnt)
 		return 0;
 	walk.mount = (struct mount *)((char *)mnt - bpf_core_field_offset(struct mount, mnt));
-	for (u32 i = 0; i < PATH_DEPTH; i++)
-		if (path_step(&walk))
-			break;
+	bpf_loop(PATH_DEPTH, path_step, &walk, 0);
 	return walk.len & (2 * WIRE_TEXT - 1);
 }
 
