@@ -5,7 +5,7 @@
 #define HEAPTRACE_PENDING_BPF_H
 
 /* A run that stays open this long is sent when its next fault comes, so that the reader sees a long touch as it goes. */
-#define RUN_MAX_NS 250000000ull
+#define RUN_MAX_NS 1000000000ull
 
 static __always_inline u64 pow2_at_least(u64 value)
 {
