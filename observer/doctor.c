@@ -4,7 +4,7 @@
 #include "base/diag.h"
 #include "base/procfs.h"
 #include "options.h"
-#include "source/bpf_object.h"
+#include "source/bpf_kernel.h"
 #include "source/source.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
 #include "base/procfs.h"
 #include "bpf/wire.h"
 #include "source/bpf_decode.h"
+#include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
-#include "source/bpf_object.h"
 #include "source/source.h"
 
 #include <bpf/bpf.h>

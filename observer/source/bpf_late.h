@@ -5,7 +5,7 @@
 #define HEAPTRACE_BPF_LATE_H
 
 #include "source/bpf_decode.h"
-#include "source/bpf_object.h"
+#include "source/bpf_kernel.h"
 
 struct bpf_late;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "source/bpf_object.h"
+#include "source/bpf_kernel.h"
 
 #include "event/memcalls.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* bpf_object: the compiled programs: loading, attaching, and running the seed programs. */
-#ifndef HEAPTRACE_BPF_OBJECT_H
-#define HEAPTRACE_BPF_OBJECT_H
+/* bpf_kernel: the compiled programs: loading, attaching, and running the seed programs. */
+#ifndef HEAPTRACE_BPF_KERNEL_H
+#define HEAPTRACE_BPF_KERNEL_H
 
 #include "base/diag.h"
 #include "bpf/wire.h"
