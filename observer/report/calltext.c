@@ -50,8 +50,9 @@ static void add_arg(struct buf *buf, const struct textstyle *style, enum arg_rol
 		text_size(buf, value);
 		break;
 	case ARG_OFFSET:
-		buf_add_str(buf, "offset ");
-		text_size(buf, value);
+		buf_add_str(buf, value ? "offset " : "offset 0");
+		if (value)
+			text_size(buf, value);
 		break;
 	case ARG_FD:
 		add_fd(buf, value);

@@ -7,30 +7,34 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Adds an argument so that a shell would read it as one: quoted where it is no plain word. */
+/* Adds an argument in the way of a shell: in single quotes where it is no plain word. */
 static void add_argument(struct buf *buf, const struct textstyle *style, const char *arg)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%^";
 
-	if (*arg && strspn(arg, plain) == strlen(arg))
+	if (*arg && strspn(arg, plain) == strlen(arg)) {
 		buf_add_str(buf, arg);
-	else
-		escape_quoted(buf, arg, style->escape);
+		return;
+	}
+	buf_add_char(buf, '\'');
+	escape_text(buf, arg, style->escape);
+	buf_add_char(buf, '\'');
 }
 
-/* Adds the texts of those caps whose bits are in @caps; whether there was one. */
-static bool add_caps(struct buf *buf, const char *before, unsigned int caps, bool seen)
+/* Adds the texts of those caps whose bits are in @caps as a line after @before; "nothing" where there is none. */
+static void add_caps(struct buf *buf, const char *before, unsigned int caps, bool seen)
 {
 	bool any = false;
 
+	buf_add_str(buf, before);
 	for (unsigned int i = 0; i < CAP_TEXTS; i++) {
 		if (!(caps & cap_texts[i].cap))
 			continue;
-		buf_add_str(buf, any ? ", " : before);
+		buf_add_str(buf, any ? "; " : "");
 		buf_add_str(buf, seen ? cap_texts[i].seen : cap_texts[i].unseen);
 		any = true;
 	}
-	return any;
+	buf_add_str(buf, any ? "\n" : "nothing\n");
 }
 
 void headtext_add(struct buf *buf, const struct textstyle *style, const struct record_header *header)
@@ -49,9 +53,10 @@ void headtext_add(struct buf *buf, const struct textstyle *style, const struct r
 		escape_text(buf, header->why, style->escape);
 		buf_add_char(buf, ')');
 	}
-	add_caps(buf, "; sees ", header->caps, true);
-	add_caps(buf, "; does not see ", ~header->caps, false);
-	buf_add_str(buf, "\nVIRT and RSS are VmSize and VmRSS of /proc/PID/status; 1 kB = 1024 bytes\n");
+	buf_add_char(buf, '\n');
+	add_caps(buf, "it sees: ", header->caps, true);
+	add_caps(buf, "it does not see: ", ~header->caps, false);
+	buf_add_str(buf, "VIRT and RSS are VmSize and VmRSS of /proc/PID/status; 1 kB = 1024 bytes\n");
 }
 
 void headtext_add_fate(struct buf *buf, int code, int signal)

@@ -104,7 +104,7 @@ static void add_title(struct buf *buf, const struct textstyle *style, const stru
 	buf_add_char(buf, '\n');
 }
 
-/* Adds each part in which @difference is not 0, as ", anon +4 kB"; the first one after @before. */
+/* Adds each part in which @difference is not 0, as "VIRT +4 kB, anon -8 kB" after @before; nothing where all are 0. */
 static void add_parts(struct buf *buf, const char *before, const struct usage *difference)
 {
 	const struct {
@@ -125,9 +125,20 @@ static void add_parts(struct buf *buf, const char *before, const struct usage *d
 	}
 }
 
+/* What lies between opening and closing and is on no line. */
+static struct usage missing_of(const struct ledger_view *ledger)
+{
+	struct usage missing = ledger->closing;
+
+	usage_sub(&missing, &ledger->opening);
+	for (unsigned int i = 0; i < ledger->line_count; i++)
+		usage_sub(&missing, &ledger->lines[i].delta);
+	return missing;
+}
+
 static void add_verdict(struct buf *buf, const struct textstyle *style, const struct ledger_view *ledger)
 {
-	struct usage missing = ledger->closing, proc = ledger->proc;
+	struct usage missing = missing_of(ledger), proc = ledger->proc, left = ledger->exit;
 
 	buf_add_str(buf, "  ");
 	text_color(buf, style, ledger->balanced ? COLOR_GIVEN : COLOR_ERROR);
@@ -136,14 +147,14 @@ static void add_verdict(struct buf *buf, const struct textstyle *style, const st
 			 ledger->proc_known ? " = /proc" : "");
 	} else {
 		buf_add_str(buf, "NOT BALANCED");
-		usage_sub(&missing, &ledger->opening);
-		for (unsigned int i = 0; i < ledger->line_count; i++)
-			usage_sub(&missing, &ledger->lines[i].delta);
-		add_parts(buf, ": without a cause ", &missing);
-		add_parts(buf, ": on rows of unknown cause or without a row ", &ledger->unattributed);
+		add_parts(buf, "; cause not known: ",
+			  usage_is_zero(&ledger->unattributed) ? &missing : &ledger->unattributed);
 		usage_sub(&proc, &ledger->closing);
 		if (ledger->proc_known)
-			add_parts(buf, ": /proc less closing ", &proc);
+			add_parts(buf, "; /proc less closing: ", &proc);
+		usage_add(&left, &ledger->closing);
+		if (!usage_is_zero(&ledger->exit))
+			add_parts(buf, "; left over by the exit: ", &left);
 	}
 	text_color_end(buf, style, ledger->balanced ? COLOR_GIVEN : COLOR_ERROR);
 	buf_add_char(buf, '\n');
@@ -172,12 +183,15 @@ static void add_notes(struct buf *buf, const struct ledger_view *ledger)
 void ledgertext_add(struct buf *buf, const struct textstyle *style, const struct ledger_view *ledger, uint64_t start_ns)
 {
 	unsigned int width = label_width(style, ledger->lines, ledger->line_count, COLUMN_LABEL_MIN);
+	struct usage missing = missing_of(ledger);
 
 	add_title(buf, style, ledger, start_ns);
 	add_head(buf, style, "cause", width);
 	add_level(buf, "opening", &ledger->opening, width);
 	for (unsigned int i = 0; i < ledger->line_count; i++)
 		add_line(buf, style, &ledger->lines[i], width);
+	if (!usage_is_zero(&missing))
+		add_change(buf, style, "on no row", &missing, width);
 	add_level(buf, "closing", &ledger->closing, width);
 	if (ledger->proc_known)
 		add_level(buf, "/proc at the closing", &ledger->proc, width);

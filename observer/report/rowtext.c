@@ -14,28 +14,30 @@ static void add_range(struct buf *buf, uint64_t addr, uint64_t len)
 	buf_add_hex(buf, addr + len);
 }
 
-static void add_count(struct buf *buf, uint64_t count, const char *what)
+static void add_path(struct buf *buf, const struct textstyle *style, const char *before, const char *path)
 {
-	buf_add_u64(buf, count);
-	buf_add_char(buf, ' ');
-	buf_add_str(buf, what);
-	if (count != 1)
-		buf_add_char(buf, 's');
+	buf_add_str(buf, before);
+	if (path)
+		escape_text(buf, path, style->escape);
+	else
+		buf_add_char(buf, '?');
 }
 
-/* "touched 2048 kB of 0x...-0x..., 512 faults" */
-static void add_touched(struct buf *buf, const struct event_change *change, const char *what)
+/* "touched 2048 kB of 0x...-0x..., 512 faults"; not all of the range where it is only known to hold the pages. */
+static void add_touched(struct buf *buf, const struct event_change *change, bool all)
 {
 	buf_add_str(buf, "touched ");
-	if (change->len) {
+	if (change->len && all) {
 		text_size(buf, change->len);
 		buf_add_str(buf, " of ");
+		add_range(buf, change->addr, change->len);
+	} else if (change->len) {
+		buf_add_str(buf, "memory within ");
 		add_range(buf, change->addr, change->len);
 	} else {
 		buf_add_str(buf, "memory");
 	}
-	buf_add_str(buf, ", ");
-	add_count(buf, change->count, what);
+	buf_addf(buf, ", %llu fault%s", (unsigned long long)change->count, change->count == 1 ? "" : "s");
 }
 
 static void add_fault(struct buf *buf, const struct textstyle *style, const struct event_change *change)
@@ -47,27 +49,30 @@ static void add_fault(struct buf *buf, const struct textstyle *style, const stru
 			text_size(buf, (uint64_t)change->delta.virt);
 		}
 		buf_add_str(buf, ", ");
-		add_touched(buf, change, "fault");
-	} else if (!strcmp(change->name, "minor")) {
-		add_touched(buf, change, "fault");
-	} else {
-		add_touched(buf, change, "fault");
-		buf_add_str(buf, ", ");
-		escape_text(buf, change->name, style->escape);
+		add_touched(buf, change, true);
+		return;
 	}
+	add_touched(buf, change, true);
+	if (strcmp(change->name, "minor") != 0)
+		add_path(buf, style, ", ", change->name);
 }
 
-/* Names of kernel work that is no syscall, among those that look like one. */
+/* Kernel work by its name: "signal" and "exit" look like syscalls and are none. */
 static bool is_call_name(const char *name)
 {
-	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) && strcmp(name, "signal") != 0;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name) && strcmp(name, "signal") != 0 &&
+	       strcmp(name, "exit") != 0;
 }
 
-static void add_kernel_fault(struct buf *buf, const struct textstyle *style, const struct event_change *change)
+/* A syscall may touch pages here and there: the range holds them all, and is full only if the numbers say so. */
+static void add_kernel_fault(struct buf *buf, const struct textstyle *style, const struct event_change *change,
+			     uint64_t page_size)
 {
+	bool all = change->len == change->count * page_size || (int64_t)change->len == usage_rss(&change->delta);
+
 	escape_text(buf, change->name, style->escape);
 	buf_add_str(buf, is_call_name(change->name) ? "() " : ": ");
-	add_touched(buf, change, "fault");
+	add_touched(buf, change, all);
 }
 
 static void add_kernel(struct buf *buf, const struct textstyle *style, const struct event_change *change)
@@ -87,22 +92,13 @@ static void add_exit(struct buf *buf, const struct usage *after)
 	int64_t rss = usage_rss(after);
 
 	if (!after->virt && !rss) {
-		buf_add_str(buf, "exit: gave back everything");
+		buf_add_str(buf, "address space ended: gave back everything");
 		return;
 	}
-	buf_add_str(buf, "exit: left over VIRT ");
+	buf_add_str(buf, "address space ended: left over VIRT ");
 	text_size_change(buf, after->virt);
 	buf_add_str(buf, ", RSS ");
 	text_size_change(buf, rss);
-}
-
-static void add_path(struct buf *buf, const struct textstyle *style, const char *before, const char *path)
-{
-	buf_add_str(buf, before);
-	if (path)
-		escape_text(buf, path, style->escape);
-	else
-		buf_add_char(buf, '?');
 }
 
 static void add_event(struct buf *buf, const struct textstyle *style, const struct record *record,
@@ -118,15 +114,18 @@ static void add_event(struct buf *buf, const struct textstyle *style, const stru
 		add_fault(buf, style, change);
 		break;
 	case CAUSE_KERNEL_FAULT:
-		add_kernel_fault(buf, style, change);
+		add_kernel_fault(buf, style, change, context->page_size);
 		break;
 	case CAUSE_KERNEL:
 		add_kernel(buf, style, change);
 		break;
 	case CAUSE_FORK:
-		buf_add_str(buf, "began as a copy");
+		buf_add_str(buf, "fork of ");
 		if (context->parent_pid)
-			buf_addf(buf, ": fork of %d", (int)context->parent_pid);
+			buf_addf(buf, "%d", (int)context->parent_pid);
+		else
+			buf_add_char(buf, '?');
+		buf_add_str(buf, ": began as its copy");
 		break;
 	case CAUSE_EXEC:
 		add_path(buf, style, "exec ", change->text ? change->text : context->image);
@@ -231,6 +230,10 @@ const char *rowtext_region(enum region_kind kind)
 
 void rowtext_add_cause(struct buf *buf, const struct textstyle *style, enum cause cause, const char *name)
 {
+	if (!strcmp(name, "unattributed")) {
+		buf_add_str(buf, name);
+		return;
+	}
 	switch (cause) {
 	case CAUSE_SYSCALL:
 		escape_text(buf, name, style->escape);

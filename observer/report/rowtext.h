@@ -10,6 +10,7 @@
 struct rowtext_context {
 	int32_t parent_pid; /* of a fork row: whose copy it is, 0 = unknown */
 	const char *image;  /* of an exec row without a text of its own; NULL = unknown */
+	uint64_t page_size;
 };
 
 /* Adds what happened in the row @record (an EVENT_CHANGE): the call, the pages touched, the actor. */

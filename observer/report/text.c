@@ -34,7 +34,7 @@ struct thread_note {
 struct text {
 	struct report_options options;
 	struct textstyle style;
-	uint64_t start_ns;
+	uint64_t start_ns, page_size;
 	struct closings *closings;
 	struct map mms;	    /* mm -> struct mm_note */
 	struct map threads; /* tid -> struct thread_note */
@@ -139,7 +139,10 @@ static bool comm_is_news(struct text *text, const struct event *event)
 static void add_when_and_who(struct text *text, const struct event *event)
 {
 	column_seconds(&text->line, (int64_t)(event->ts_ns - text->start_ns), COLUMN_SECONDS);
-	column_u64(&text->line, (uint64_t)event->pid, COLUMN_PID);
+	if (event->pid)
+		column_u64(&text->line, (uint64_t)event->pid, COLUMN_PID);
+	else
+		column_right(&text->line, "-", COLUMN_PID);
 }
 
 static void add_levels(struct text *text, const struct usage *level, bool known)
@@ -176,14 +179,25 @@ static void add_thread(struct text *text, const struct event *event)
 	buf_add_str(line, ") ");
 }
 
+/* " (anon +4 kB, file -4 kB)": which parts of RSS a change is made of. */
 static void add_parts(struct text *text, const struct usage *delta)
 {
-	buf_add_str(&text->line, ", RSS is anon ");
-	text_size_change(&text->line, delta->anon);
-	buf_add_str(&text->line, ", file ");
-	text_size_change(&text->line, delta->file);
-	buf_add_str(&text->line, ", shmem ");
-	text_size_change(&text->line, delta->shmem);
+	const struct {
+		const char *name;
+		int64_t bytes;
+	} parts[] = { { "anon ", delta->anon }, { "file ", delta->file }, { "shmem ", delta->shmem } };
+	const char *before = " (";
+
+	for (unsigned int i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (!parts[i].bytes)
+			continue;
+		buf_add_str(&text->line, before);
+		buf_add_str(&text->line, parts[i].name);
+		text_size_change(&text->line, parts[i].bytes);
+		before = ", ";
+	}
+	if (before[0] == ',')
+		buf_add_char(&text->line, ')');
 }
 
 static void add_stack(struct text *text, const struct event_change *change)
@@ -204,7 +218,7 @@ static int write_change(struct text *text, const struct record *record)
 	const struct event *event = record->event;
 	const struct event_change *change = &event->change;
 	const struct mm_note *note = map_get(&text->mms, event->mm);
-	struct rowtext_context context = { 0 };
+	struct rowtext_context context = { .page_size = text->page_size };
 	struct buf *line = &text->line;
 
 	if (note) {
@@ -218,7 +232,7 @@ static int write_change(struct text *text, const struct record *record)
 	add_region(text, record->region.kind);
 	add_thread(text, event);
 	rowtext_add(line, &text->style, record, &context);
-	if (text->options.verbose && usage_rss(&change->delta))
+	if (text->options.verbose)
 		add_parts(text, &change->delta);
 	rowtext_add_caller(line, &text->style, change);
 	buf_add_char(line, '\n');
@@ -291,7 +305,6 @@ static int write_close(struct text *text, const struct event *event)
 
 static int write_proc_exit(struct text *text, const struct event *event)
 {
-	free(map_del(&text->threads, (uint64_t)event->pid));
 	if (text->options.quiet)
 		return 0;
 	begin_note(text, event, NULL, " ");
@@ -304,9 +317,10 @@ static int write_lost(struct text *text, const struct event *event)
 {
 	begin_note(text, event, NULL, " ");
 	text_color(&text->line, &text->style, COLOR_ERROR);
-	buf_addf(&text->line, "LOST %llu records of ", (unsigned long long)event->lost.records);
+	buf_addf(&text->line, "LOST %llu record%s (", (unsigned long long)event->lost.records,
+		 event->lost.records == 1 ? "" : "s");
 	escape_text(&text->line, event->lost.what, text->style.escape);
-	buf_add_str(&text->line, "; the totals stay exact");
+	buf_add_str(&text->line, "); the totals stay exact");
 	text_color_end(&text->line, &text->style, COLOR_ERROR);
 	return write_note(text);
 }
@@ -345,6 +359,7 @@ static int write_header(struct text *text, const struct record_header *header)
 	struct buf *line = &text->line;
 
 	text->start_ns = header->start_ns;
+	text->page_size = header->page_size;
 	headtext_add(line, &text->style, header);
 	if (!text->options.quiet) {
 		buf_add_char(line, '\n');
