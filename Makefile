@@ -77,7 +77,7 @@ BPF_DEFINE_aarch64 := -D__TARGET_ARCH_arm64
 $(BPF_O): bpf/heaptrace.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror $(BPF_DEFINE_$(ARCH)) -iquote . \
-		-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP -MF $(@:.o=.d) -c -o $@.part $<
+		-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.part $<
 	$(STRIP) -g $@.part && mv $@.part $@
 
 $(OBSERVER_A): $(filter-out $(BUILD)/obj/observer/main.o,$(OBSERVER_O))
