@@ -11,7 +11,7 @@ checks='layers headers prototypes format tidy cppcheck shellcheck python lengths
 FORMAT_MAJOR=14 # other versions of clang-format lay out the same style differently
 SKIP=77
 include='-iquote observer -iquote . -iquote build/gen'
-language='-std=gnu11 -D_GNU_SOURCE -DHEAPTRACE_VERSION=NULL'
+language='-std=gnu11 -D_GNU_SOURCE'
 
 # files EXTENSION...: the sources with these name endings, one a line.
 files() {
@@ -87,6 +87,7 @@ check_cppcheck() {
     user_files c | grep -E '^(observer|target)/' |
         xargs cppcheck -q -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr \
             --suppressions-list=tests/lint/cppcheck.txt --error-exitcode=1 -D_GNU_SOURCE -D__linux__ -D__x86_64__ \
+            '-DLIBBPF_OPTS(TYPE,NAME,...)=struct TYPE NAME={__VA_ARGS__}' \
             -I observer -I . -I build/gen 2>&1
 }
 
