@@ -5,12 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BUF_FIRST_CAP 256
 #define U64_DIGITS    20
 
-char *buf_reserve(struct buf *buf, size_t more)
+char *buf_grow(struct buf *buf, size_t more)
 {
 	size_t need, cap;
 	char *data;
@@ -22,8 +21,6 @@ char *buf_reserve(struct buf *buf, size_t more)
 		return NULL;
 	}
 	need = buf->len + more + 1;
-	if (need <= buf->cap)
-		return buf->data + buf->len;
 	cap = buf->cap ? buf->cap : BUF_FIRST_CAP;
 	while (cap < need)
 		cap *= 2;
@@ -37,32 +34,20 @@ char *buf_reserve(struct buf *buf, size_t more)
 	return data + buf->len;
 }
 
-void buf_add(struct buf *buf, const void *data, size_t len)
-{
-	char *at = buf_reserve(buf, len);
-
-	if (!at)
-		return;
-	if (len)
-		memcpy(at, data, len);
-	at[len] = '\0';
-	buf->len += len;
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-	buf_add(buf, &c, 1);
-}
-
-void buf_add_str(struct buf *buf, const char *str)
-{
-	buf_add(buf, str, strlen(str));
-}
-
 void buf_add_repeated(struct buf *buf, const char *str, size_t count)
 {
 	size_t len = strlen(str);
 
+	if (len == 1) {
+		char *at = buf_reserve(buf, count);
+
+		if (!at)
+			return;
+		memset(at, str[0], count);
+		at[count] = '\0';
+		buf->len += count;
+		return;
+	}
 	while (count--)
 		buf_add(buf, str, len);
 }
@@ -92,6 +77,10 @@ void buf_add_u64(struct buf *buf, uint64_t value)
 	char digits[U64_DIGITS];
 	size_t first = sizeof(digits);
 
+	if (value < 10) { /* most numbers of most outputs are 0 */
+		buf_add_char(buf, (char)('0' + value));
+		return;
+	}
 	do {
 		digits[--first] = (char)('0' + value % 10);
 		value /= 10;

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
 	char *data; /* NULL before the first addition */
@@ -16,18 +17,42 @@ struct buf {
 	int err; /* 0 or -ENOMEM */
 };
 
+/* buf_reserve() for when there is no room yet. */
+char *buf_grow(struct buf *buf, size_t more);
+
 /* Makes room for @more bytes beyond the present ones (and a NUL) and returns where they go, or NULL on lack of memory.
  * The caller adds to len what it wrote there. */
-char *buf_reserve(struct buf *buf, size_t more);
+static inline char *buf_reserve(struct buf *buf, size_t more)
+{
+	if (!buf->err && more < buf->cap - buf->len)
+		return buf->data + buf->len;
+	return buf_grow(buf, more);
+}
 
 /* Adds @len bytes. */
-void buf_add(struct buf *buf, const void *data, size_t len);
+static inline void buf_add(struct buf *buf, const void *data, size_t len)
+{
+	char *at = buf_reserve(buf, len);
+
+	if (!at)
+		return;
+	if (len)
+		memcpy(at, data, len);
+	at[len] = '\0';
+	buf->len += len;
+}
 
 /* Adds one byte. */
-void buf_add_char(struct buf *buf, char c);
+static inline void buf_add_char(struct buf *buf, char c)
+{
+	buf_add(buf, &c, 1);
+}
 
 /* Adds a NUL-terminated string. */
-void buf_add_str(struct buf *buf, const char *str);
+static inline void buf_add_str(struct buf *buf, const char *str)
+{
+	buf_add(buf, str, strlen(str));
+}
 
 /* Adds @count times the string @str. */
 void buf_add_repeated(struct buf *buf, const char *str, size_t count);

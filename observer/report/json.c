@@ -3,21 +3,30 @@
 
 #include "base/escape.h"
 
+#include <string.h>
+
 /* A comma where a value came before, and the key. What was written last tells: no string ends in an open bracket, as
  * its quote comes after. */
 static void begin(struct buf *buf, const char *key)
 {
-	char last = '\n';
+	size_t len = key ? strlen(key) : 0;
+	char last = '\n', *at = buf_reserve(buf, len + sizeof(",\"\":"));
 
+	if (!at)
+		return;
 	if (buf->len)
 		last = buf->data[buf->len - 1];
 	if (last != '{' && last != '[' && last != '\n')
-		buf_add_char(buf, ',');
-	if (!key)
-		return;
-	buf_add_char(buf, '"');
-	buf_add_str(buf, key);
-	buf_add(buf, "\":", 2);
+		*at++ = ',';
+	if (key) {
+		*at++ = '"';
+		memcpy(at, key, len);
+		at += len;
+		*at++ = '"';
+		*at++ = ':';
+	}
+	*at = '\0';
+	buf->len = (size_t)(at - buf->data);
 }
 
 void json_open_object(struct buf *buf, const char *key)
