@@ -35,7 +35,7 @@ static int apply_map(struct vmap_op *op, struct space *space)
 	return space_map(space, &op->fill);
 }
 
-/* The segment is as long as what VIRT grew by, and what it replaced (SHM_REMAP) besides. */
+/* The segment is as long as what VIRT grew by, and what it replaced (SHM_REMAP) besides: the shortest that fits. */
 static int apply_attach(struct vmap_op *op, struct space *space)
 {
 	uint64_t room = SPACE_END - op->start, len = 0;
@@ -216,7 +216,7 @@ static int copy_pieces(const struct vmap_op *op, struct space *space)
 		if (err)
 			return err;
 		any = true;
-		at = tree_find(space->root, next);
+		at = next < src_end ? tree_find(space->root, next) : NULL;
 	}
 	return any ? 0 : map_anon(space, op->to, op->to_end);
 }
