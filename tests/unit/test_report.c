@@ -18,6 +18,15 @@
 
 #define EXPERIMENT "tests/replay/experiment.events"
 
+static unsigned int count_of(const char *text, const char *what)
+{
+	unsigned int count = 0;
+
+	for (; (text = strstr(text, what)); text++)
+		count++;
+	return count;
+}
+
 static void test_list(void **state)
 {
 	static const char *const names[] = { "text", "summary", "jsonl", "recording" };
@@ -82,6 +91,40 @@ static void test_no_end_without_end(void **state)
 		for (unsigned int j = 0; j < sizeof(ends) / sizeof(ends[0]); j++)
 			assert_null(strstr(text, ends[j]));
 		free(text);
+	}
+}
+
+/* A filter hides rows from people and programs, never from a recording, whose reader may filter otherwise. */
+static void test_hidden_rows(void **state)
+{
+	const struct event event = { .kind = EVENT_CHANGE,
+				     .pid = 1,
+				     .tid = 1,
+				     .mm = 1,
+				     .change = {
+					     .cause = CAUSE_SYSCALL, .name = "read", .count = 1, .attributed = true } };
+	struct record record = { .kind = RECORD_EVENT, .event = &event };
+
+	(void)state;
+	for (unsigned int i = 0; report_at(i); i++) {
+		bool rows = strcmp(report_at(i)->name, "summary") != 0;
+
+		for (int hidden = 0; hidden < 2; hidden++) {
+			char *text = NULL;
+			size_t len = 0;
+			struct report_options options = { .out = open_memstream(&text, &len) };
+			void *report = report_at(i)->open(&options);
+
+			record.hidden = hidden;
+			assert_int_equal(report_at(i)->write(report, &record), 0);
+			report_at(i)->close(report);
+			fclose(options.out);
+			if (!strcmp(report_at(i)->name, "recording"))
+				assert_int_equal(count_of(text, "name=read"), 1);
+			else
+				assert_int_equal(count_of(text, "read"), rows && !hidden);
+			free(text);
+		}
 	}
 }
 
@@ -198,15 +241,6 @@ static struct ledger_view make_ledger(uint64_t mm, int64_t peak_kb, bool balance
 	};
 }
 
-static unsigned int count_of(const char *text, const char *what)
-{
-	unsigned int count = 0;
-
-	for (; (text = strstr(text, what)); text++)
-		count++;
-	return count;
-}
-
 static char *write_closings(unsigned int count, unsigned int unbalanced_every, size_t *ret_len)
 {
 	struct closings *closings = closings_new(&plain, false);
@@ -290,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_close_null),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_no_end_without_end),
+		cmocka_unit_test(test_hidden_rows),
 		cmocka_unit_test(test_columns),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_fates),
