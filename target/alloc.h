@@ -17,7 +17,7 @@ struct allocator {
 };
 
 /* The name of each struct allocator is alloc_NAME. */
-#define ALLOCATOR_LIST(X) X(malloc) X(mmap) X(operator)
+#define ALLOCATOR_LIST(X) X(malloc) X(mmap) X(operator) X(slab)
 
 #define ALLOCATOR_DECLARE(NAME) extern const struct allocator alloc_##NAME;
 ALLOCATOR_LIST(ALLOCATOR_DECLARE)

@@ -45,13 +45,13 @@ static size_t first_capacity(void)
 	return capacity;
 }
 
-static struct ptrmap_entry *table_map(size_t capacity, int flags)
+static struct ptrmap_entry *table_map(size_t capacity)
 {
 	void *table;
 
 	if (capacity > SIZE_MAX / sizeof(struct ptrmap_entry) / 2)
 		return NULL;
-	table = mmap(NULL, table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	table = mmap(NULL, table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return table == MAP_FAILED ? NULL : table;
 }
 
@@ -68,7 +68,7 @@ static struct ptrmap_entry *shard_probe(const struct ptrmap_shard *shard, uintpt
 /* Moves all entries to a table of @capacity. Where that cannot be mapped the old table stays in use. */
 static bool shard_resize(struct ptrmap_shard *shard, size_t capacity)
 {
-	struct ptrmap_shard next = { .table = table_map(capacity, 0), .capacity = capacity };
+	struct ptrmap_shard next = { .table = table_map(capacity), .capacity = capacity };
 
 	if (!next.table)
 		return false;
@@ -102,18 +102,20 @@ static void shard_erase(struct ptrmap_shard *shard, const struct ptrmap_entry *e
 	shard->used--;
 }
 
-int ptrmap_init(struct ptrmap *map)
+int ptrmap_init(struct ptrmap *map, bool resident)
 {
+	size_t bytes = table_bytes(first_capacity());
+	char *tables = mmap(NULL, PTRMAP_SHARDS * bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | (resident ? MAP_POPULATE : 0), -1, 0);
+
+	if (tables == MAP_FAILED)
+		return -errno;
 	memset(map, 0, sizeof(*map));
 	for (size_t i = 0; i < PTRMAP_SHARDS; i++) {
 		struct ptrmap_shard *shard = &map->shards[i];
-		int err = pthread_mutex_init(&shard->lock, NULL);
 
-		shard->table = err ? NULL : table_map(first_capacity(), MAP_POPULATE);
-		if (!shard->table) {
-			ptrmap_close(map);
-			return err ? -err : -ENOMEM;
-		}
+		pthread_mutex_init(&shard->lock, NULL);
+		shard->table = (struct ptrmap_entry *)(tables + i * bytes);
 		shard->capacity = first_capacity();
 	}
 	return 0;

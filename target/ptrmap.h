@@ -13,6 +13,7 @@
 #define TARGET_PTRMAP_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,8 +40,9 @@ struct ptrmap {
 	struct ptrmap_shard shards[PTRMAP_SHARDS];
 };
 
-/* Makes @map empty, with its first tables resident. 0 or -errno. The caller orders it before all other calls. */
-int ptrmap_init(struct ptrmap *map);
+/* Makes @map empty; with @resident its first tables are resident at once. 0 or -errno. The caller orders it before all
+ * other calls. */
+int ptrmap_init(struct ptrmap *map, bool resident);
 
 /* Unmaps all tables; the map must be in no other thread's use. Legal on a zeroed map. */
 void ptrmap_close(struct ptrmap *map);

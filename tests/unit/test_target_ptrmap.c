@@ -27,7 +27,7 @@ static const void *key_of(size_t number)
 static int set_up(void **state)
 {
 	(void)state;
-	return ptrmap_init(&map);
+	return ptrmap_init(&map, false);
 }
 
 static int tear_down(void **state)

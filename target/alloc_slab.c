@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* slab: size classes on pages that are given back when they are empty. */
+#include "alloc.h"
+
+#include "operator_block.h"
+#include "slab.h"
+
+#include <errno.h>
+
+/* The map of large blocks is made resident, so that the experiment does not find it growing. */
+static int slab_row_init(void)
+{
+	int err = opblock_init(true);
+
+	return err < 0 ? err : slab_init();
+}
+
+static void *slab_row_alloc(size_t size)
+{
+	void *ptr = slab_alloc(size, 0);
+
+	if (!ptr)
+		errno = ENOMEM;
+	return ptr;
+}
+
+static void slab_row_free(void *ptr, size_t size)
+{
+	(void)size;
+	slab_free(ptr);
+}
+
+const struct allocator alloc_slab = {
+	.name = "slab",
+	.help = "size classes on pages that are given back when empty (all but 16 KiB); large blocks as mappings",
+	.init = slab_row_init,
+	.alloc = slab_row_alloc,
+	.free = slab_row_free,
+};

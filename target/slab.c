@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "slab.h"
+
+#include "operator_block.h"
+#include "slab_lock.h"
+#include "slab_region.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHARDS 16
+#define UNIT   16 /* every block is a multiple of it, and at a multiple of it */
+
+/* Block sizes: four to each doubling up to 512, then as many as fit a page 7, 6, 5, 4, 3 and 2 times. The powers of two
+ * are all there, as alignment rests on them. */
+static const uint16_t class_bytes[] = { 16,  32,  48,  64,  80,	 96,  112, 128, 160,  192,  224,
+					256, 320, 384, 448, 512, 576, 672, 816, 1024, 1360, 2048 };
+
+#define CLASSES (sizeof(class_bytes) / sizeof(class_bytes[0]))
+_Static_assert(CLASSES <= 32, "slab_shard.empty has a bit for each class");
+
+struct slab_class {
+	struct slab_page *current; /* where blocks are taken from; may be full, and may be empty (then it is kept) */
+	struct slab_page *partial; /* other pages with both free blocks and such in use */
+};
+
+struct slab_shard {
+	_Alignas(64) struct slab_lock lock;
+	uint32_t empty; /* one bit for each class whose current page is empty */
+	uint32_t nr_empty;
+	struct region_list regions;
+	struct slab_class classes[CLASSES];
+};
+
+static struct slab_shard shards[SHARDS];
+static atomic_bool ready;
+static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Filled by slab_init: the class of a size in units; what to multiply a distance in units with, for its quotient by a
+ * block's units in the bits from 16 on (exact, as distances are below 256 and blocks have at most 128 units). */
+static uint8_t class_of_units[SLAB_SMALL_BYTES / UNIT + 1];
+static uint32_t class_reciprocal[CLASSES];
+static uint16_t class_blocks[CLASSES]; /* blocks in a page */
+
+static atomic_uint next_shard;
+static __thread struct slab_shard *thread_shard __attribute__((tls_model("initial-exec")));
+
+static void fill_tables(void)
+{
+	for (unsigned int units = 0, class = 0; units < sizeof(class_of_units); units++) {
+		class += units * UNIT > class_bytes[class];
+		class_of_units[units] = (uint8_t) class;
+	}
+	for (unsigned int class = 0; class < CLASSES; class ++) {
+		uint32_t units = class_bytes[class] / UNIT;
+
+		class_reciprocal[class] = (65536 + units - 1) / units;
+		class_blocks[class] = (uint16_t)(SLAB_PAGE_BYTES / class_bytes[class]);
+	}
+}
+
+int slab_init(void)
+{
+	int err = 0;
+
+	if (atomic_load_explicit(&ready, memory_order_acquire))
+		return 0;
+	if (sysconf(_SC_PAGESIZE) != (long)SLAB_PAGE_BYTES)
+		return -ENOTSUP;
+	pthread_mutex_lock(&init_lock);
+	if (!atomic_load(&ready)) {
+		fill_tables();
+		for (unsigned int i = 0; i < SHARDS; i++)
+			shards[i].regions.keep_pages = SLAB_KEEP_BYTES / SLAB_PAGE_BYTES;
+		err = opblock_init(false);
+		if (err == 0)
+			err = region_init();
+		atomic_store_explicit(&ready, err == 0, memory_order_release);
+	}
+	pthread_mutex_unlock(&init_lock);
+	return err;
+}
+
+static struct slab_shard *my_shard(void)
+{
+	if (!thread_shard)
+		thread_shard = &shards[atomic_fetch_add(&next_shard, 1) % SHARDS];
+	return thread_shard;
+}
+
+static void page_init(struct slab_page *page, unsigned int class)
+{
+	unsigned int blocks = class_blocks[class];
+
+	page->kind = PAGE_SLAB;
+	page->class = (uint8_t) class;
+	page->used = 0;
+	page->listed = false;
+	for (unsigned int word = 0; word < 4; word++, blocks -= blocks < 64 ? blocks : 64)
+		page->free[word] = blocks >= 64 ? UINT64_MAX : (UINT64_C(1) << blocks) - 1;
+}
+
+static void partial_add(struct slab_class *class, struct slab_page *page)
+{
+	page->listed = true;
+	page->prev = NULL;
+	page->next = class->partial;
+	if (class->partial)
+		class->partial->prev = page;
+	class->partial = page;
+}
+
+static void partial_remove(struct slab_class *class, struct slab_page *page)
+{
+	page->listed = false;
+	if (page->next)
+		page->next->prev = page->prev;
+	if (page->prev)
+		page->prev->next = page->next;
+	else
+		class->partial = page->next;
+}
+
+/* A current page with a free block for @index: a partial one; the empty one of another class; a new one. NULL where there
+ * is no memory. */
+static struct slab_page *refill(struct slab_shard *shard, unsigned int index)
+{
+	struct slab_class *class = &shard->classes[index];
+	struct slab_page *page = class->partial;
+
+	if (page) {
+		partial_remove(class, page);
+	} else if (shard->empty) {
+		unsigned int other = (unsigned int)__builtin_ctz(shard->empty);
+
+		page = shard->classes[other].current;
+		shard->classes[other].current = NULL;
+		shard->empty &= ~(1U << other);
+		shard->nr_empty--;
+		page_init(page, index);
+	} else {
+		page = pages_take(&shard->regions, shard, 1);
+		if (!page)
+			return NULL;
+		page_init(page, index);
+	}
+	class->current = page;
+	return page;
+}
+
+/* The lowest free block of @page, which has one. */
+static char *page_pop(struct slab_page *page)
+{
+	unsigned int word = 0;
+	unsigned int bit;
+
+	while (page->free[word] == 0)
+		word++;
+	bit = (unsigned int)__builtin_ctzll(page->free[word]);
+	page->free[word] &= page->free[word] - 1;
+	page->used++;
+	return page_address(page) + (size_t)(word * 64 + bit) * class_bytes[page->class];
+}
+
+static void *small_alloc(unsigned int index)
+{
+	struct slab_shard *shard = my_shard();
+	bool taken = slab_lock_begin(&shard->lock);
+	struct slab_page *page = shard->classes[index].current;
+	void *ptr = NULL;
+
+	if (!page || page->used == class_blocks[index])
+		page = refill(shard, index);
+	if (page) {
+		if (page->used == 0 && shard->empty & 1U << index) {
+			shard->empty &= ~(1U << index);
+			shard->nr_empty--;
+		}
+		ptr = page_pop(page);
+	}
+	slab_lock_end(&shard->lock, taken);
+	return ptr;
+}
+
+static void *run_alloc(size_t size)
+{
+	unsigned int count = (unsigned int)((size + SLAB_PAGE_BYTES - 1) / SLAB_PAGE_BYTES);
+	struct slab_shard *shard = my_shard();
+	bool taken = slab_lock_begin(&shard->lock);
+	struct slab_page *page = pages_take(&shard->regions, shard, count);
+
+	if (page) {
+		page->kind = PAGE_RUN;
+		page->pages = (uint16_t)count;
+	}
+	slab_lock_end(&shard->lock, taken);
+	return page ? page_address(page) : NULL;
+}
+
+void *slab_alloc(size_t size, size_t align)
+{
+	if (align > UNIT && size <= SLAB_SMALL_BYTES && align <= SLAB_SMALL_BYTES) {
+		/* A block of a power of two is at a multiple of it. */
+		size_t need = size > align ? size : align;
+
+		size = (size_t)1 << (64 - __builtin_clzll(need - 1));
+	}
+	if (size <= SLAB_SMALL_BYTES && align <= SLAB_SMALL_BYTES)
+		return small_alloc(class_of_units[(size + UNIT - 1) / UNIT]);
+	if (size <= SLAB_RUN_BYTES && align <= SLAB_PAGE_BYTES)
+		return run_alloc(size ? size : 1);
+	return opblock_new(size, align, 0);
+}
+
+void *slab_zalloc(size_t size, size_t align)
+{
+	void *ptr = slab_alloc(size, align);
+
+	if (ptr && region_of(ptr))
+		memset(ptr, 0, size);
+	return ptr;
+}
+
+static _Noreturn void die_no_block(const void *ptr)
+{
+	opblock_die("slab: %p is no living block\n", ptr);
+}
+
+/* @page has become empty: it stays as its class's current page while the limit allows, else it goes. */
+static void page_emptied(struct slab_shard *shard, struct slab_class *class, struct slab_page *page)
+{
+	if (page == class->current) {
+		if (shard->regions.kept_pages + shard->nr_empty < shard->regions.keep_pages) {
+			shard->empty |= 1U << page->class;
+			shard->nr_empty++;
+			return;
+		}
+		class->current = NULL;
+	} else if (page->listed) {
+		partial_remove(class, page);
+	}
+	pages_give(&shard->regions, page, 1, shard->nr_empty);
+}
+
+static void small_free(struct slab_shard *shard, struct slab_page *page, void *ptr)
+{
+	struct slab_class *class = &shard->classes[page->class];
+	unsigned int offset = (unsigned int)((uintptr_t)ptr & (SLAB_PAGE_BYTES - 1));
+	unsigned int block = offset / UNIT * class_reciprocal[page->class] >> 16;
+	uint64_t mask = UINT64_C(1) << block % 64;
+
+	if (block * class_bytes[page->class] != offset || block >= class_blocks[page->class] ||
+	    page->free[block / 64] & mask)
+		die_no_block(ptr);
+	page->free[block / 64] |= mask;
+	page->used--;
+	if (page->used == 0)
+		page_emptied(shard, class, page);
+	else if (page != class->current && !page->listed)
+		partial_add(class, page);
+}
+
+/* The descriptor of the page that @ptr, which is in @region, lies in. */
+static struct slab_page *page_of(struct region *region, const void *ptr)
+{
+	return region_page(region, (unsigned int)(((uintptr_t)ptr & (REGION_BYTES - 1)) / SLAB_PAGE_BYTES));
+}
+
+static void region_free(struct region *region, void *ptr)
+{
+	struct slab_shard *shard = region->shard;
+	bool taken = slab_lock_begin(&shard->lock);
+	struct slab_page *page = page_of(region, ptr);
+
+	if ((uintptr_t)ptr % REGION_BYTES < REGION_HEADER_PAGES * SLAB_PAGE_BYTES)
+		die_no_block(ptr);
+	switch ((enum page_kind)page->kind) {
+	case PAGE_SLAB:
+		small_free(shard, page, ptr);
+		break;
+	case PAGE_RUN:
+		if (ptr != page_address(page))
+			die_no_block(ptr);
+		pages_give(&shard->regions, page, page->pages, shard->nr_empty);
+		break;
+	case PAGE_FREE:
+		die_no_block(ptr);
+	}
+	slab_lock_end(&shard->lock, taken);
+}
+
+void slab_free(void *ptr)
+{
+	struct region *region;
+	struct opblock block;
+
+	if (!ptr)
+		return;
+	region = region_of(ptr);
+	if (region)
+		region_free(region, ptr);
+	else if (opblock_delete(ptr, &block) < 0)
+		die_no_block(ptr);
+}
+
+size_t slab_size(const void *ptr)
+{
+	struct region *region = region_of(ptr);
+	struct opblock block;
+
+	if (region) {
+		/* Set before the block was handed out, and as long as it lives. */
+		const struct slab_page *page = page_of(region, ptr);
+
+		if (page->kind == PAGE_SLAB)
+			return class_bytes[page->class];
+		if (page->kind == PAGE_RUN)
+			return page->pages * SLAB_PAGE_BYTES;
+	} else if (opblock_find(ptr, &block) == 0) {
+		return opblock_length(block.size);
+	}
+	die_no_block(ptr);
+}
+
+/* The bytes that slab_alloc would make of @size, where no alignment is asked for. */
+static size_t rounded_size(size_t size)
+{
+	if (size <= SLAB_SMALL_BYTES)
+		return class_bytes[class_of_units[(size + UNIT - 1) / UNIT]];
+	return size <= PTRDIFF_MAX ? (size + SLAB_PAGE_BYTES - 1) & ~(SLAB_PAGE_BYTES - 1) : size;
+}
+
+void *slab_realloc(void *ptr, size_t size)
+{
+	size_t old = slab_size(ptr);
+	void *moved;
+
+	if (old > SLAB_RUN_BYTES && size > SLAB_RUN_BYTES) {
+		moved = opblock_resize(ptr, size);
+		if (moved)
+			return moved;
+		/* The program may have split the mapping, by mprotect for one; bytes can be moved all the same. */
+	} else if (rounded_size(size) == old) {
+		return ptr;
+	}
+	moved = slab_alloc(size, 0);
+	if (!moved)
+		return NULL;
+	memcpy(moved, ptr, old < size ? old : size);
+	slab_free(ptr);
+	return moved;
+}
+
+int slab_trim(void)
+{
+	size_t dropped = 0;
+
+	for (unsigned int i = 0; i < SHARDS; i++) {
+		struct slab_shard *shard = &shards[i];
+		bool taken = slab_lock_begin(&shard->lock);
+
+		for (; shard->empty; shard->empty &= shard->empty - 1, dropped++) {
+			struct slab_class *class = &shard->classes[__builtin_ctz(shard->empty)];
+
+			pages_give(&shard->regions, class->current, 1, shard->regions.keep_pages);
+			class->current = NULL;
+		}
+		shard->nr_empty = 0;
+		dropped += regions_trim(&shard->regions);
+		slab_lock_end(&shard->lock, taken);
+	}
+	return dropped > 0;
+}
+
+void slab_set_keep(size_t bytes)
+{
+	for (unsigned int i = 0; i < SHARDS; i++) {
+		bool taken = slab_lock_begin(&shards[i].lock);
+
+		shards[i].regions.keep_pages = bytes / SLAB_PAGE_BYTES;
+		slab_lock_end(&shards[i].lock, taken);
+	}
+}
+
+void slab_lock_all(void)
+{
+	pthread_mutex_lock(&init_lock);
+	for (unsigned int i = 0; i < SHARDS; i++)
+		slab_lock_take(&shards[i].lock);
+	opblock_lock_all();
+}
+
+void slab_unlock_all(void)
+{
+	opblock_unlock_all();
+	for (unsigned int i = SHARDS; i-- > 0;)
+		slab_lock_release(&shards[i].lock);
+	pthread_mutex_unlock(&init_lock);
+}
