@@ -106,7 +106,7 @@ $(BUILD)/libheaptrace-alloc.so: $(PRELOAD_SRC:%.c=$(BUILD)/pic/%.o)
 
 $(BUILD)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
+	$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin -fvisibility=hidden -fexceptions $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
 endif
 
 .PHONY: setup demo check lint bench soak fuzz install uninstall clean distclean help
@@ -142,22 +142,34 @@ bench: all ## what observing costs, beside other tools
 soak: all ## the whole mix for MINUTES minutes, the books checked all the time
 	tests/bench/soak $(MINUTES)
 
-# libFuzzer over everything that reads what the target or a file gave. FUZZ_SECONDS for each.
+# libFuzzer over everything that reads what the target or a file gave; the recorded events of the tests are its seeds.
 FUZZ_SECONDS ?= 60
-FUZZ_C  := $(wildcard tests/fuzz/fuzz_*.c)
-FUZZERS := $(FUZZ_C:%.c=$(BUILD)/%)
-fuzz: $(FUZZERS) ## run each fuzzer for FUZZ_SECONDS
+FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_C     := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS    := $(FUZZ_C:%.c=$(BUILD)/%)
+FUZZ_O     := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out observer/main.c,$(OBSERVER_C)))
+fuzz: ## run each fuzzer for FUZZ_SECONDS
+	@sh .ci/setup build fuzz
+	@$(MAKE) --no-print-directory fuzzers
 	@for f in $(FUZZERS); do \
-		mkdir -p $$f.corpus; \
+		mkdir -p $$f.corpus && echo "$$f" && \
 		(cd $(BUILD) && $(CURDIR)/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			-print_final_stats=1 $(CURDIR)/$$f.corpus) || exit 1; \
+			$(CURDIR)/$$f.corpus $(CURDIR)/tests/replay) || exit 1; \
 	done
 
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(filter-out observer/main.c,$(OBSERVER_C)) $(BUILD)/obj/observer/source/bpf_object.o \
-		$(COMMON)/gen/syscall_names.inc Makefile
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
+$(BUILD)/fuzz/%.o: %.c Makefile | $(COMMON)/gen/syscall_names.inc
 	@mkdir -p $(@D)
-	$(CLANG) $(LANGUAGE) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(INCLUDE) -pthread \
-		-o $@ $< $(filter-out observer/main.c,$(OBSERVER_C)) $(BUILD)/obj/observer/source/bpf_object.o $(LIBS)
+	$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(INCLUDE) -MMD -MP -pthread -c -o $@ $<
+
+$(BUILD)/fuzz/observer.a: $(FUZZ_O) $(BUILD)/obj/observer/source/bpf_object.o
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/observer.a Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer $(INCLUDE) -MMD -MP -pthread -o $@ $< $(BUILD)/fuzz/observer.a $(LIBS)
 
 INSTALL := install
 BINDIR  := $(DESTDIR)$(PREFIX)/bin
