@@ -21,7 +21,7 @@ HEAPTRACE = os.path.abspath(os.environ.get("HEAPTRACE", "build/heaptrace"))
 TARGET = os.path.abspath(os.environ.get("TARGET", "build/target"))
 PROGS = os.path.abspath(os.environ.get("PROGS", "build/tests/prog"))
 PYTHON = os.path.realpath(sys.executable)
-TIMEOUT = 120
+TIMEOUT = int(os.environ.get("E2E_TIMEOUT", "60"))
 
 _cases = []
 _caps = {}
