@@ -255,19 +255,21 @@ def points_of(text):
 
 
 def compare_points(books, points):
-    """Each reading against the level of the books at its mark; differences as lines. No mark may be missing."""
-    found, at = [], {}
-    marks = {}
+    """Each reading against the level of the books at its mark; differences as lines. No mark may be missing. The marks of
+    a process (or of a thread, where the reading names one) are in the order in which it has read."""
+    found, at, marks = [], {}, {}
     for mark in books.marks:
-        marks.setdefault(mark["pid"], []).append(mark)
+        for who in ((mark["pid"], None), (mark["pid"], mark["tid"])):
+            marks.setdefault(who, []).append(mark)
     for point in points:
-        mine, i = marks.get(point["pid"], []), at.get(point["pid"], 0)
+        who = (point["pid"], point.get("tid"))
+        mine, i = marks.get(who, []), at.get(who, 0)
         while i < len(mine) and mine[i]["name"] != point["name"]:
             i += 1
         if i == len(mine):
             found.append(f"pid {point['pid']}: no mark {point['name']!r}")
             continue
-        at[point["pid"]] = i + 1
+        at[who] = i + 1
         level = books.level(mine[i])
         wrong = {part: (level[part], point[part]) for part in level if level[part] != point[part]}
         if "virt" not in level or wrong:

@@ -71,7 +71,7 @@ def ctrl_c_at_a_terminal(t, source):
         pass
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
-    done = Run(os.waitstatus_to_exitcode(status), said.decode("utf-8", "replace").replace("\r\n", "\n"), "", path)
+    done = Run(os.waitstatus_to_exitcode(status), said.decode("utf-8", "replace").replace("\r\n", "\n").replace("^C", ""), "", path)
     t.balanced(done, rc=7)
     t.agrees(done)
 
