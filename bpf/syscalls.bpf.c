@@ -22,7 +22,6 @@ static __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u6
 	ts->reading = 0;
 	if (!err && bpf_strncmp(mark->text, MARK_PREFIX_LEN, MARK_PREFIX))
 		return 0;
-	faults_flush(ts, state);
 	head_fill(&mark->head, WIRE_MARK, state->id);
 	mark->unread = err != 0;
 	mark->text_len = err ? 0 : len;
@@ -52,13 +51,9 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 		exec_path_send(ts, regs, nr);
 		return 0;
 	}
-	if (ts->fault_open || ts->dirty || ts->kernel.count) {
-		state = mm_of_pending(ts);
-		if (state) {
-			fault_settle(ts, state);
-			pending_flush(ts, state);
-		}
-	}
+	/* Here, so that a thread that sleeps owes nothing: whoever looks at the books then sees what it touched. */
+	if (ts->fault_open || ts->run.count || ts->dirty || ts->kernel.count)
+		all_flush(ts);
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
 	if (nr == config.nr_write && (s32)SYSCALL_ARG0(regs) == -1) {
@@ -104,7 +99,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 		ts->where = IN_USER;
 		return 0;
 	}
-	faults_flush(ts, state);
+	faults_flush(ts, state); /* only of a task that was attached to in the middle of this call */
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
 	kernel_faults_flush(ts, state);

@@ -14,20 +14,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int user_fill(const struct passwd *entry, struct launch_user *out)
+static void user_fill(const struct passwd *entry, struct launch_user *out)
 {
 	out->change = entry->pw_uid != geteuid() || entry->pw_gid != getegid();
 	out->uid = entry->pw_uid;
 	out->gid = entry->pw_gid;
 	snprintf(out->name, sizeof(out->name), "%s", entry->pw_name);
 	snprintf(out->home, sizeof(out->home), "%s", entry->pw_dir);
-	return 0;
 }
 
-/* A number from the environment, which sudo sets; -1 where there is none. */
-static long env_id(const char *name)
+/* A whole number of a user or group, -1 where @text is none. */
+static long id_parse(const char *text)
 {
-	const char *text = getenv(name);
 	char *end;
 	long value;
 
@@ -38,29 +36,41 @@ static long env_id(const char *name)
 	return errno || *end || value > UINT32_MAX - 1l ? -1 : value;
 }
 
-int launch_find_user(const char *name, bool keep_root, struct launch_user *out, struct diag *diag)
+/* A user by number, who need not have an entry: then the group has the same number unless @gid says another. */
+static void user_by_number(long uid, long gid, struct launch_user *out)
 {
-	long uid = env_id("SUDO_UID"), gid = env_id("SUDO_GID");
-	const struct passwd *entry;
+	const struct passwd *entry = getpwuid((uid_t)uid);
 
-	memset(out, 0, sizeof(*out));
-	if (name) {
-		entry = getpwnam(name);
-		if (!entry)
-			return diag_set(diag, -ENOENT, "-u: no user is called '%s'", name);
+	if (entry) {
 		user_fill(entry, out);
-		if (out->change && geteuid())
-			return diag_set(diag, -EPERM, "-u: only root may run a command as another user");
-		return 0;
+		return;
 	}
-	if (keep_root || geteuid() || uid <= 0)
-		return 0;
-	entry = getpwuid((uid_t)uid);
-	if (entry)
-		return user_fill(entry, out);
-	out->change = true;
+	out->change = (uid_t)uid != geteuid();
 	out->uid = (uid_t)uid;
 	out->gid = gid < 0 ? (gid_t)uid : (gid_t)gid;
+}
+
+int launch_find_user(const char *name, bool keep_root, struct launch_user *out, struct diag *diag)
+{
+	const char *sudo_uid = getenv("SUDO_UID");
+	const struct passwd *entry = name ? getpwnam(name) : NULL;
+	long uid = id_parse(name ? name : sudo_uid);
+
+	memset(out, 0, sizeof(*out));
+	if (!name && (keep_root || geteuid() || !sudo_uid || uid == 0))
+		return 0;
+	if (!entry && uid < 0)
+		return name ? diag_set(diag, -ENOENT, "-u: no user is called '%s'", name)
+			    : diag_set(
+				      diag, -EINVAL,
+				      "SUDO_UID is '%s', which is no user: say whom to run the command as with -u, or --root",
+				      sudo_uid);
+	if (entry)
+		user_fill(entry, out);
+	else
+		user_by_number(uid, name ? -1 : id_parse(getenv("SUDO_GID")), out);
+	if (out->change && geteuid())
+		return diag_set(diag, -EPERM, "-u: only root may run a command as another user");
 	return 0;
 }
 

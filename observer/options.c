@@ -12,9 +12,6 @@
 #define HEAPTRACE_VERSION "unknown"
 #endif
 
-const char *argp_program_version = "heaptrace " HEAPTRACE_VERSION;
-const char *argp_program_bug_address = NULL;
-
 enum {
 	OPT_MIN = 256,
 	OPT_STACKS,
@@ -23,6 +20,7 @@ enum {
 	OPT_ROOT,
 	OPT_COLOR,
 	OPT_RING,
+	OPT_VERSION,
 };
 
 #define IN_WATCH  1u
@@ -45,6 +43,8 @@ static const struct argp_option option_table[] = {
 	{ "sample", OPT_SAMPLE, "MS", 0, "read /proc that often, too", 3 },
 	{ "ring", OPT_RING, "BYTES", 0, "size of the kernel's event buffer (default 16M)", 3 },
 	{ "user", 'u', "NAME", 0, "run CMD as this user (default under sudo: the invoking one)", 4 },
+	{ "help", 'h', NULL, 0, "print this and end", -1 },
+	{ "version", OPT_VERSION, NULL, 0, "print the version and end", -1 },
 	{ "root", OPT_ROOT, NULL, 0, "under sudo, run CMD as root", 4 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -193,6 +193,12 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case OPT_ROOT:
 		options->keep_root = true;
 		return 0;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
+	case OPT_VERSION:
+		printf("heaptrace %s\n", HEAPTRACE_VERSION);
+		exit(fflush(stdout) ? EXIT_FAILED : 0);
 	case 'q':
 		options->quiet = true;
 		return 0;
@@ -297,7 +303,7 @@ void options_parse(int argc, char **argv, struct options *out)
 	if (skip)
 		argv[1] = argv[0];
 	/* In order, so that CMD's own options stay its own. */
-	if (argp_parse(&argp, argc - skip, argv + skip, ARGP_IN_ORDER | ARGP_NO_ARGS, &rest, out))
+	if (argp_parse(&argp, argc - skip, argv + skip, ARGP_IN_ORDER | ARGP_NO_ARGS | ARGP_NO_HELP, &rest, out))
 		exit(EXIT_USAGE);
 	options_judge(&state, out, rest + skip, argc);
 }
