@@ -20,7 +20,7 @@
 #define SLAB_PAGE_BYTES	    ((size_t)4096)
 #define REGION_BYTES	    ((size_t)1 << 20)
 #define REGION_PAGES	    256
-#define REGION_HEADER_PAGES 4
+#define REGION_HEADER_PAGES 4U
 
 enum page_kind { PAGE_FREE, PAGE_SLAB, PAGE_RUN };
 
@@ -45,7 +45,8 @@ struct region {
 	unsigned int free_pages; /* clean and kept ones */
 };
 
-_Static_assert(sizeof(struct region) <= REGION_HEADER_PAGES * 64, "it stands where no descriptors are needed");
+_Static_assert(sizeof(struct region) <= REGION_HEADER_PAGES * sizeof(struct slab_page),
+	       "it stands where no descriptors are needed");
 
 /* The regions of a shard that have a free page; full ones are in no list. */
 struct region_list {
