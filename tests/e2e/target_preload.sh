@@ -1,0 +1,379 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Programs that know nothing of it run on the preload library, with either allocator, and do what they do without it.
+#
+# usage: tests/e2e/target_preload.sh      LIBRARY is build/libheaptrace-alloc.so unless set
+set -u
+
+cd "$(dirname "$0")/../.." || exit 1
+library=$(realpath "${LIBRARY:-build/libheaptrace-alloc.so}")
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+number=0
+export LC_ALL=C
+
+result() {
+    number=$((number + 1))
+    if [ "$1" -eq 0 ]; then
+        echo "ok $number - $2"
+    else
+        echo "not ok $number - $2"
+        head -n 20 "$tmp/out" "$tmp/err" | sed 's/^/# /'
+    fi
+}
+
+skip() {
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
+}
+
+# on ALLOCATOR COMMAND...: runs the command on the library; its output is in $tmp/out and $tmp/err. Programs end
+# themselves if the library is not what they got: the loader only warns.
+on() {
+    allocator=$1
+    shift
+    HEAPTRACE_ALLOC=$allocator LD_PRELOAD=$library "$@" >"$tmp/out" 2>"$tmp/err" </dev/null && ! grep -q 'cannot be preloaded' "$tmp/err"
+}
+
+# same NAME COMMAND...: the output is that of the same command without the library.
+same() {
+    name=$1
+    shift
+    if ! command -v "$1" >/dev/null; then
+        skip "$name" "$1 is not installed"
+        return
+    fi
+    if ! "$@" >"$tmp/expected" 2>"$tmp/err" </dev/null; then
+        cp "$tmp/expected" "$tmp/out"
+        result 1 "without the library: $name"
+        return
+    fi
+    for each in slab operator; do
+        on $each "$@" && cmp -s "$tmp/expected" "$tmp/out"
+        result $? "$each: $name"
+    done
+}
+
+# build LANGUAGE FILE: compiles a program to $tmp/FILE.
+build() {
+    case $1 in
+    c) ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-builtin -pthread -o "$tmp/$2" "$tmp/$2.c" ;;
+    c++) ${CXX:-c++} -std=c++17 -O1 -g -fno-builtin -pthread -o "$tmp/$2" "$tmp/$2.cc" ;;
+    esac >"$tmp/out" 2>"$tmp/err"
+}
+
+# A long walk of all the functions by chance, the same each time: the sum depends on what is read from the blocks.
+cat >"$tmp/stress.c" <<'END'
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SLOTS 1500
+#define CHECK(X) do { if (!(X)) { printf("line %d: %s\n", __LINE__, #X); exit(1); } } while (0)
+
+struct walk { uint64_t state, sum; unsigned int steps; };
+
+static uint64_t next(struct walk *w)
+{
+	w->state = w->state * 6364136223846793005u + 1442695040888963407u;
+	return w->state >> 33;
+}
+
+static size_t size_by_chance(struct walk *w)
+{
+	static const size_t limits[] = { 32, 200, 1100, 5000, 80000, 400000 };
+	return next(w) % limits[next(w) % 6];
+}
+
+static void *get(struct walk *w, size_t size)
+{
+	size_t align = (size_t)8 << next(w) % 12;
+	void *p = NULL;
+
+	switch (next(w) % 8) {
+	case 0: p = calloc(1 + size / 8, 8); for (size_t i = 0; i < size; i++) CHECK(((char *)p)[i] == 0); break;
+	case 1: CHECK(posix_memalign(&p, align, size) == 0 && (uintptr_t)p % align == 0); break;
+	case 2: p = aligned_alloc(align, size); CHECK((uintptr_t)p % align == 0); break;
+	case 3: p = memalign(align, size); CHECK((uintptr_t)p % align == 0); break;
+	case 4: p = next(w) % 8 ? malloc(size) : valloc(size); break;
+	case 5: p = reallocarray(NULL, size, 1); if (!p) p = malloc(size); break;
+	default: p = malloc(size); break;
+	}
+	CHECK(p && (uintptr_t)p % 8 == 0 && malloc_usable_size(p) >= size);
+	return p;
+}
+
+static void fill(unsigned char *p, size_t size, uint64_t tag) { for (size_t i = 0; i < size; i++) p[i] = (unsigned char)(tag + i * 7); }
+static void check(struct walk *w, const unsigned char *p, size_t size, uint64_t tag)
+{
+	for (size_t i = 0; i < size; i++) CHECK(p[i] == (unsigned char)(tag + i * 7));
+	w->sum = (w->sum ^ (size ? p[size / 2] : 255)) * 1099511628211u;
+}
+
+static void *run(void *arg)
+{
+	struct walk *w = arg;
+	static __thread struct { unsigned char *p; size_t size; uint64_t tag; } slots[SLOTS];
+
+	for (unsigned int i = 0; i < w->steps; i++) {
+		unsigned int s = next(w) % SLOTS;
+		size_t size = size_by_chance(w);
+
+		if (!slots[s].p) {
+			slots[s].p = get(w, size);
+		} else {
+			check(w, slots[s].p, slots[s].size, slots[s].tag);
+			if (next(w) % 3 == 0) {
+				unsigned char *p = realloc(slots[s].p, size + 1);
+				size++;
+				CHECK(p);
+				check(w, p, size < slots[s].size ? size : slots[s].size, slots[s].tag);
+				slots[s].p = p;
+			} else {
+				errno = 4711;
+				free(slots[s].p);
+				CHECK(errno == 4711);
+				slots[s].p = NULL;
+				continue;
+			}
+		}
+		slots[s].size = size;
+		slots[s].tag = next(w);
+		fill(slots[s].p, size, slots[s].tag);
+	}
+	for (unsigned int s = 0; s < SLOTS; s++) {
+		if (slots[s].p) check(w, slots[s].p, slots[s].size, slots[s].tag);
+		free(slots[s].p);
+		slots[s].p = NULL;
+	}
+	return NULL;
+}
+
+static void edges(void)
+{
+	void *p = (void *)1, *q, *volatile none = NULL;
+	volatile size_t huge = SIZE_MAX;
+
+	free(none);
+	p = malloc(0); q = malloc(0); CHECK(p && q && p != q); free(p); free(q);
+	errno = 0; CHECK(!malloc(huge) && errno == ENOMEM);
+	errno = 0; CHECK(!calloc(huge / 2, 3) && errno == ENOMEM);
+	errno = 0; CHECK(!reallocarray(none, huge / 2, 3) && errno == ENOMEM);
+	p = malloc(100); errno = 0; CHECK(!realloc(p, huge) && errno == ENOMEM); free(p);
+	p = realloc(none, 10); CHECK(p && !realloc(p, 0));
+	CHECK(posix_memalign(&q, 3, 1) == EINVAL && posix_memalign(&q, 4, 1) == EINVAL);
+	p = valloc(1); CHECK((uintptr_t)p % (size_t)getpagesize() == 0); free(p);
+	p = pvalloc(1); CHECK(malloc_usable_size(p) >= (size_t)getpagesize()); free(p);
+	CHECK(malloc_usable_size(none) == 0);
+	(void)malloc_trim(0);
+}
+
+int main(int argc, char **argv)
+{
+	struct walk walks[4];
+	pthread_t threads[4];
+	unsigned int steps = argc > 1 ? (unsigned int)atoi(argv[1]) : 20000;
+
+	edges();
+	for (int i = 0; i < 4; i++) walks[i] = (struct walk){ .state = (uint64_t)i * 77 + 1, .steps = steps };
+	run(&walks[0]); /* alone, without locks */
+	for (int i = 1; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, run, &walks[i]) == 0);
+	for (int i = 0; i < 20; i++) { /* children of a process whose threads are in the allocator */
+		int status;
+		pid_t child = fork();
+		if (child == 0) { struct walk w = { .state = (uint64_t)i, .steps = 300 }; run(&w); _exit(0); }
+		CHECK(waitpid(child, &status, 0) == child && status == 0);
+	}
+	for (int i = 1; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+	for (int i = 0; i < 4; i++) printf("%016llx\n", (unsigned long long)walks[i].sum);
+	return 0;
+}
+END
+build c stress
+result $? "the stress test compiles"
+same "contents are what glibc's would be: 4 threads, forks, every function" "$tmp/stress"
+
+# Where the blocks come from is asked of the kernel: the program must have got the library and not glibc's heap.
+cat >"$tmp/where.c" <<'END'
+#include <malloc.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static long rss(void) { long v, r; FILE *f = fopen("/proc/self/statm", "r"); if (!f || fscanf(f, "%ld %ld", &v, &r) != 2) exit(3); fclose(f); return r; }
+int main(void)
+{
+	enum { COUNT = 100000 };
+	static void *blocks[COUNT];
+	char *start = sbrk(0);
+	long before, during, after;
+
+	memset(blocks, 1, sizeof(blocks));
+	for (int pass = 0; pass < 2; pass++) { /* the first warms up the program itself */
+		before = rss();
+		for (int i = 0; i < COUNT / (pass ? 1 : 100); i++) memset(blocks[i] = malloc(100 + i % 900), 1, 100);
+		during = rss();
+		for (int i = 0; i < COUNT / (pass ? 1 : 100); i++) free(blocks[i]);
+		after = rss();
+	}
+	printf("%ld %ld %ld\n", before, during, after);
+	if (sbrk(0) != start) return 1;             /* brk was not used */
+	if (during - before < 10000) return 2;      /* 40 MB and more */
+	return after - before <= (before + 99) / 100 + 4 ? 0 : 4; /* 1 %, and what is kept */
+}
+END
+build c where
+for each in slab operator; do
+    on $each "$tmp/where"
+    result $? "$each: the blocks are its own, and RSS after freeing all is what it was"
+done
+HEAPTRACE_SLAB_KEEP=0 on slab "$tmp/where"
+result $? "slab: the same with nothing kept"
+
+cat >"$tmp/news.cc" <<'END'
+#include <cstdio>
+#include <cstdlib>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+#define CHECK(X) do { if (!(X)) { std::printf("line %d: %s\n", __LINE__, #X); std::exit(1); } } while (0)
+static int called;
+static volatile size_t huge = SIZE_MAX / 4;
+static void third() { if (++called == 3) std::set_new_handler(nullptr); }
+static void throws() { called++; throw std::bad_alloc(); }
+struct alignas(256) Wide { char c[300]; };
+struct Bad { Bad() { throw std::runtime_error("x"); } char c[5000]; };
+int main()
+{
+	std::map<std::string, std::vector<std::string>> m;
+	for (int i = 0; i < 20000; i++) m[std::to_string(i % 997)].push_back(std::string(i % 300, 'x'));
+	size_t sum = 0;
+	for (auto &e : m) for (auto &s : e.second) sum += s.size();
+	CHECK(m.size() == 997 && sum > 1000000);
+	std::printf("%zu %zu\n", m.size(), sum);
+	try { delete[] new char[huge]; CHECK(false); } catch (const std::bad_alloc &) { called = 100; }
+	CHECK(called == 100);
+	called = 0;
+	std::set_new_handler(third);
+	try { ::operator delete(::operator new(huge)); CHECK(false); } catch (const std::bad_alloc &) {}
+	CHECK(called == 3);
+	called = 0;
+	std::set_new_handler(third);
+	CHECK(::operator new(huge, std::nothrow) == nullptr && called == 3);
+	std::set_new_handler(throws);
+	called = 0;
+	CHECK(new (std::nothrow) char[huge] == nullptr && called == 1);
+	CHECK(::operator new(huge, std::align_val_t(64), std::nothrow) == nullptr && called == 2);
+	CHECK(::operator new[](huge, std::align_val_t(64), std::nothrow) == nullptr && called == 3);
+	std::set_new_handler(nullptr);
+	CHECK(new (std::nothrow) char[huge] == nullptr);
+	std::unique_ptr<Wide> w(new Wide);
+	std::unique_ptr<Wide[]> ws(new Wide[3]);
+	CHECK(reinterpret_cast<uintptr_t>(w.get()) % 256 == 0 && reinterpret_cast<uintptr_t>(ws.get()) % 256 == 0);
+	for (size_t a = 32; a <= 65536; a *= 2) {
+		void *p = ::operator new(10, std::align_val_t(a)), *q = ::operator new[](10, std::align_val_t(a), std::nothrow);
+		CHECK(reinterpret_cast<uintptr_t>(p) % a == 0 && reinterpret_cast<uintptr_t>(q) % a == 0);
+		::operator delete(p, 10, std::align_val_t(a));
+		::operator delete[](q, std::align_val_t(a), std::nothrow);
+	}
+	try { delete new Bad; CHECK(false); } catch (const std::runtime_error &) {}
+	void *a = ::operator new(0), *b = ::operator new[](0);
+	CHECK(a && b && a != b);
+	::operator delete(a, size_t(0)); ::operator delete[](b, std::nothrow);
+	std::vector<std::thread> threads;
+	for (int t = 0; t < 4; t++) threads.emplace_back([] { for (int i = 0; i < 20000; i++) { auto *s = new std::string(i % 200, 'y'); delete s; } });
+	for (auto &t : threads) t.join();
+	std::puts("done");
+}
+END
+if command -v "${CXX:-c++}" >/dev/null; then
+    build c++ news
+    result $? "the C++ program compiles"
+    same "C++: containers, threads, handlers, bad_alloc, nothrow, alignment" "$tmp/news"
+else
+    skip "C++" "no C++ compiler is installed"
+fi
+
+cat >"$tmp/check.py" <<'END'
+import hashlib, json, re, sqlite3, subprocess, threading, zlib
+words = [("%d" % (i * i)) * (i % 50) for i in range(30000)]
+print(hashlib.sha256("".join(words).encode()).hexdigest())
+data = json.dumps({w: [len(w), w[:5]] for w in words[:5000]}, sort_keys=True)
+print(zlib.crc32(data.encode()), len(json.loads(data)), len(re.findall(r"4+2", data)))
+db = sqlite3.connect(":memory:")
+db.execute("create table t (a integer primary key, b text)")
+db.executemany("insert into t (b) values (?)", ((w,) for w in words))
+print(db.execute("select count(*), sum(length(b)), max(b) from t where b like '%7%'").fetchone())
+print(db.execute("pragma integrity_check").fetchone())
+out = []
+threads = [threading.Thread(target=lambda n=n: out.append(len(bytearray(300000 * n)))) for n in range(8)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(sorted(out), subprocess.run(["echo", "child"], capture_output=True).stdout)
+END
+same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 -B "$tmp/check.py"
+
+same "sqlite3: a table, an index, a sum" sqlite3 :memory: \
+    "create table t(a,b); with recursive c(x) as (select 1 union all select x+1 from c where x<30000) insert into t select x, hex(x*x) from c; create index i on t(b); select count(*), sum(a), max(b) from t; pragma integrity_check;"
+
+# shellcheck disable=SC2016 # perl's variables
+same "perl: a hash, a sort, a pattern" perl -e \
+    '$h{$_} = $_ x 5 for 1 .. 30000; print join(",", (sort keys %h)[0 .. 5]), scalar(grep { /77/ } values %h), "\n"'
+
+# shellcheck disable=SC2016 # for the inner shell
+same "bash: arrays, substitutions, pipes" bash -c \
+    'for i in {1..5000}; do a[i]=$((i * i)); done; s=${a[*]}; echo ${#s} "${s//1/x}" | cksum; ls / | sort | wc -l'
+
+mkdir "$tmp/repo"
+cp -r target tests/e2e/*.sh "$tmp/repo"
+export GIT_AUTHOR_DATE='2000-01-01T00:00Z' GIT_COMMITTER_DATE='2000-01-01T00:00Z'
+git -C "$tmp/repo" init -q >/dev/null 2>&1
+git -C "$tmp/repo" add . >/dev/null 2>&1
+git -C "$tmp/repo" -c user.name=x -c user.email=x@y commit -qm one >/dev/null 2>&1
+same "git: log with patches, fsck" git -C "$tmp/repo" log -p --stat
+same "git: fsck" git -C "$tmp/repo" fsck --full --strict
+same "git: pack" git -C "$tmp/repo" pack-objects --all --stdout --window=10
+
+cat >"$tmp/compile.sh" <<'END'
+set -e
+${CC:-cc} -O2 -c -o "$1/out.o" "$1/stress.c"
+cksum <"$1/out.o"
+END
+same "the C compiler: an object, byte for byte" sh "$tmp/compile.sh" "$tmp"
+
+HEAPTRACE_ALLOC=nosuch LD_PRELOAD=$library /bin/true >"$tmp/out" 2>"$tmp/err"
+[ $? -eq 2 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q 'HEAPTRACE_ALLOC=nosuch' "$tmp/err"
+result $? "an unknown allocator is refused"
+
+HEAPTRACE_SLAB_KEEP=4x LD_PRELOAD=$library /bin/true >"$tmp/out" 2>"$tmp/err"
+[ $? -eq 2 ] && grep -q 'HEAPTRACE_SLAB_KEEP=4x' "$tmp/err"
+result $? "a limit that is no number is refused"
+
+cat >"$tmp/twice.c" <<'END'
+#include <stdlib.h>
+int main(void) { void *volatile p = malloc(100); free(p); free(p); return 0; }
+END
+build c twice
+for each in slab operator; do
+    HEAPTRACE_ALLOC=$each LD_PRELOAD=$library sh -c 'ulimit -c 0; exec "$@"' sh "$tmp/twice" >"$tmp/out" 2>"$tmp/err"
+    [ $? -eq 134 ] && grep -q 'is no living block' "$tmp/err"
+    result $? "$each: a second free is found out"
+done
+
+nm -D --defined-only "$library" | awk '{ print $3 }' | grep -vE '^(_Zn[wa]m|_Zd[la]Pv|(m|c|re|v|pv)alloc$|reallocarray$|aligned_alloc$|memalign$|posix_memalign$|free(_sized|_aligned_sized)?$|malloc_(usable_size|trim)$)' >"$tmp/out"
+[ ! -s "$tmp/out" ]
+result $? "it exports allocation functions and nothing else"
+
+echo "1..$number"
