@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "doctor.h"
 #include "options.h"
+#include "playback.h"
 #include "session.h"
 
 #include <locale.h>
@@ -14,8 +15,10 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &options);
 	switch (options.command) {
 	case COMMAND_WATCH:
-	case COMMAND_REPORT:
 		status = session_run(&options);
+		break;
+	case COMMAND_REPORT:
+		status = playback_run(&options);
 		break;
 	case COMMAND_DOCTOR:
 		status = doctor_run();

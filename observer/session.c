@@ -2,15 +2,12 @@
 #include "session.h"
 
 #include "launch.h"
-#include "model/model.h"
-#include "output.h"
+#include "sink.h"
 #include "source/proc.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +16,7 @@
 #define HEAPTRACE_VERSION "unknown"
 #endif
 
-#define POLL_MS	     100
-#define STREAM_BYTES (256u << 10)
+#define POLL_MS 100
 
 struct session {
 	const struct options *options;
@@ -28,14 +24,11 @@ struct session {
 	struct launch launch;
 	struct source *source;
 	const struct source_ops *ops;
-	struct model *model;
+	struct sink *sink;
 	struct proc_sampler *sampler;
-	void *report;
-	FILE *stream;
 	struct diag diag;     /* of what failed */
 	struct diag fallback; /* why auto did not take the first source */
 	uint64_t start_ns, next_sample_ns;
-	int write_error; /* the first; nothing is written after it */
 	bool header_written;
 	bool exit_known;
 	int exit_code, exit_signal;
@@ -79,34 +72,7 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int record_write(struct session *session, const struct record *record)
-{
-	int err;
-
-	if (session->write_error)
-		return 0;
-	err = session->ops ? 0 : -EINVAL;
-	if (!err)
-		err = session->options->format->write(session->report, record);
-	if (err) {
-		session->write_error = err;
-		diag_set(&session->diag, err, "cannot write the report to '%s': %s: what is there is not complete",
-			 session->options->output ? session->options->output : "standard error", strerror(-err));
-	}
-	return 0;
-}
-
-static int on_record(void *ctx, const struct record *record)
-{
-	struct session *session = ctx;
-	struct record shown = *record;
-
-	if (record->kind == RECORD_EVENT)
-		shown.hidden = !filter_shows(&session->options->filter, record->event);
-	return record_write(session, &shown);
-}
-
-static int header_write(struct session *session)
+static void header_write(struct session *session)
 {
 	struct record_header header = {
 		.version = HEAPTRACE_VERSION,
@@ -118,10 +84,9 @@ static int header_write(struct session *session)
 		.start_ns = session->start_ns,
 		.start_realtime_ns = clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - session->start_ns),
 	};
-	struct record record = { .kind = RECORD_HEADER, .header = &header };
 
 	session->header_written = true;
-	return record_write(session, &record);
+	sink_header(session->sink, &header);
 }
 
 static int on_event(void *ctx, const struct event *event)
@@ -138,11 +103,11 @@ static int on_event(void *ctx, const struct event *event)
 	if (!session->header_written) {
 		if (event->kind == EVENT_PROC_EXIT)
 			return 0;
-		err = header_write(session);
+		header_write(session);
 	}
-	if (!err && session->sampler)
+	if (session->sampler)
 		err = proc_sampler_note(session->sampler, event);
-	return err ? err : model_feed(session->model, event);
+	return err ? err : sink_event(session->sink, event);
 }
 
 static int source_try(struct session *session, const struct source_ops *ops, struct diag *diag)
@@ -155,7 +120,6 @@ static int source_try(struct session *session, const struct source_ops *ops, str
 		.follow = options->follow,
 		.stacks = options->stacks != STACKS_NONE,
 		.ring_bytes = options->ring_bytes,
-		.file = options->file,
 	};
 	int err = ops->probe ? ops->probe(diag) : 0;
 
@@ -172,8 +136,6 @@ static int source_open(struct session *session)
 	const struct source_ops *ops = session->options->source;
 	int err = -ENOTSUP;
 
-	if (session->options->command == COMMAND_REPORT)
-		ops = &source_replay;
 	if (ops)
 		return source_try(session, ops, &session->diag);
 	for (unsigned int i = 0; (ops = source_at(i)); i++) {
@@ -192,34 +154,6 @@ static int source_open(struct session *session)
 			session->fallback = diag;
 	}
 	return err;
-}
-
-static int report_open(struct session *session)
-{
-	const struct options *options = session->options;
-	struct report_options to = { .quiet = options->quiet, .verbose = options->verbose };
-	struct winsize size = { 0 };
-	const char *term = getenv("TERM");
-	bool terminal;
-	int err = output_open(options->output, session->user.change ? session->user.uid : geteuid(),
-			      session->user.change ? session->user.gid : getegid(), &session->stream, &session->diag);
-
-	if (err)
-		return err;
-	setvbuf(session->stream, NULL, _IOFBF, STREAM_BYTES);
-	terminal = isatty(fileno(session->stream));
-	to.out = session->stream;
-	to.color = options->color == COLOR_ALWAYS || (options->color == COLOR_AUTO && terminal && !getenv("NO_COLOR") &&
-						      term && strcmp(term, "dumb") != 0);
-	if (terminal && !ioctl(fileno(session->stream), TIOCGWINSZ, &size))
-		to.columns = size.ws_col;
-	session->report = options->format->open(&to);
-	session->model = model_new(on_record, session);
-	if (options->sample_ms)
-		session->sampler = proc_sampler_new();
-	if (!session->report || !session->model || (options->sample_ms && !session->sampler))
-		return diag_set(&session->diag, -ENOMEM, "out of memory");
-	return 0;
 }
 
 static int sample_when_due(struct session *session)
@@ -268,8 +202,8 @@ static int session_loop(struct session *session)
 			return got == -ENODATA ? 0 : got;
 		if (sample_when_due(session))
 			return -ENOMEM;
-		if (!got && fflush(session->stream) && !session->write_error)
-			session->write_error = -errno;
+		if (!got)
+			sink_flush(session->sink);
 	}
 }
 
@@ -288,12 +222,10 @@ static void end_write(struct session *session)
 				  .exit_known = session->exit_known,
 				  .code = session->exit_code,
 				  .signal = session->exit_signal };
-	struct record record = { .kind = RECORD_END, .end = &end };
 
-	model_count(session->model, &end);
 	if (!session->header_written)
 		header_write(session);
-	record_write(session, &record);
+	sink_end(session->sink, &end);
 }
 
 /* What the command's exec came to, as an exit status; 0 where it runs or has run. */
@@ -340,7 +272,7 @@ static int session_watch(struct session *session)
 		return EXIT_FAILED;
 	}
 	end_write(session);
-	return session->write_error ? EXIT_FAILED : exit_status(session);
+	return exit_status(session);
 }
 
 static int session_start(struct session *session)
@@ -349,18 +281,23 @@ static int session_start(struct session *session)
 	int err = launch_find_user(options->user, options->keep_root, &session->user, &session->diag);
 
 	if (!err)
-		err = report_open(session);
+		err = sink_open(options, &session->user, &session->sink, &session->diag);
+	if (!err && options->sample_ms) {
+		session->sampler = proc_sampler_new();
+		err = session->sampler ? 0 : diag_set(&session->diag, -ENOMEM, "out of memory");
+	}
 	if (!err && options->cmd)
 		err = launch_hold(options->cmd, &session->user, &session->launch, &session->diag);
+	if (!err)
+		err = source_open(session);
 	session->start_ns = clock_ns(CLOCK_MONOTONIC);
-	return err ? err : source_open(session);
+	return err;
 }
 
 int session_run(const struct options *options)
 {
 	struct session session = { .options = options };
 	int status = EXIT_FAILED;
-	int err;
 
 	signals_catch();
 	if (!session_start(&session))
@@ -368,16 +305,9 @@ int session_run(const struct options *options)
 	launch_abandon(&session.launch);
 	if (session.ops)
 		session.ops->close(session.source);
-	if (session.report)
-		options->format->close(session.report);
-	model_free(session.model);
 	proc_sampler_free(session.sampler);
-	err = session.stream ? output_close(session.stream) : 0;
-	if (err && !session.write_error) {
-		diag_set(&session.diag, err, "cannot write the report to '%s': %s: what is there is not complete",
-			 options->output ? options->output : "standard error", strerror(-err));
+	if (sink_close(session.sink, &session.diag))
 		status = EXIT_FAILED;
-	}
 	if (session.diag.text[0] && status)
 		fprintf(stderr, "heaptrace: %s\n", session.diag.text);
 	return status;

@@ -5,7 +5,7 @@
 
 #include "options.h"
 
-/* Carries out @options (COMMAND_WATCH or COMMAND_REPORT). Returns the exit status; what went wrong has been said. */
+/* Carries out @options (COMMAND_WATCH). Returns the exit status; what went wrong has been said. */
 int session_run(const struct options *options);
 
 #endif

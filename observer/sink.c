@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "sink.h"
+
+#include "model/model.h"
+#include "output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define STREAM_BYTES (256u << 10)
+
+struct sink {
+	const struct options *options;
+	struct model *model;
+	void *report;
+	FILE *stream;
+	int error; /* the first; nothing is written after it */
+};
+
+static int record_write(struct sink *sink, const struct record *record)
+{
+	if (!sink->error)
+		sink->error = sink->options->format->write(sink->report, record);
+	return 0;
+}
+
+static int on_record(void *ctx, const struct record *record)
+{
+	struct sink *sink = ctx;
+	struct record shown = *record;
+
+	if (record->kind == RECORD_EVENT)
+		shown.hidden = !filter_shows(&sink->options->filter, record->event);
+	return record_write(sink, &shown);
+}
+
+static struct report_options report_options(const struct options *options, FILE *stream)
+{
+	struct report_options report = { .out = stream, .quiet = options->quiet, .verbose = options->verbose };
+	bool terminal = isatty(fileno(stream));
+	const char *term = getenv("TERM");
+	struct winsize size = { 0 };
+
+	report.color = options->color == COLOR_ALWAYS || (options->color == COLOR_AUTO && terminal &&
+							  !getenv("NO_COLOR") && term && strcmp(term, "dumb") != 0);
+	if (terminal && !ioctl(fileno(stream), TIOCGWINSZ, &size))
+		report.columns = size.ws_col;
+	return report;
+}
+
+int sink_open(const struct options *options, const struct launch_user *user, struct sink **ret_sink, struct diag *diag)
+{
+	struct sink *sink = calloc(1, sizeof(*sink));
+	struct report_options report;
+	int err;
+
+	if (!sink)
+		return diag_set(diag, -ENOMEM, "out of memory");
+	sink->options = options;
+	err = output_open(options->output, user->change ? user->uid : geteuid(), user->change ? user->gid : getegid(),
+			  &sink->stream, diag);
+	if (err)
+		goto out;
+	setvbuf(sink->stream, NULL, _IOFBF, STREAM_BYTES);
+	report = report_options(options, sink->stream);
+	sink->report = options->format->open(&report);
+	sink->model = model_new(on_record, sink);
+	if (!sink->report || !sink->model) {
+		err = diag_set(diag, -ENOMEM, "out of memory");
+		goto out;
+	}
+	*ret_sink = sink;
+	sink = NULL;
+out:
+	sink_close(sink, NULL);
+	return err;
+}
+
+void sink_header(struct sink *sink, const struct record_header *header)
+{
+	struct record record = { .kind = RECORD_HEADER, .header = header };
+
+	record_write(sink, &record);
+}
+
+int sink_event(void *sink, const struct event *event)
+{
+	return model_feed(((struct sink *)sink)->model, event);
+}
+
+void sink_flush(struct sink *sink)
+{
+	if (fflush(sink->stream) && !sink->error)
+		sink->error = -errno;
+}
+
+void sink_end(struct sink *sink, struct record_end *end)
+{
+	struct record record = { .kind = RECORD_END, .end = end };
+
+	model_count(sink->model, end);
+	record_write(sink, &record);
+}
+
+int sink_close(struct sink *sink, struct diag *diag)
+{
+	const char *path;
+	int err, closed = 0;
+
+	if (!sink)
+		return 0;
+	if (sink->report)
+		sink->options->format->close(sink->report);
+	model_free(sink->model);
+	if (sink->stream)
+		closed = output_close(sink->stream);
+	err = sink->error ? sink->error : closed;
+	path = sink->options->output ? sink->options->output : "standard error";
+	if (err)
+		diag_set(diag, err, "cannot write the report to '%s': %s: what is there is not complete", path,
+			 strerror(-err));
+	free(sink);
+	return err;
+}
