@@ -124,12 +124,15 @@ LINTS      := tests/lint/lint.sh tests/lint/selftest.sh
 REPLAYS    := $(wildcard tests/replay/test_*.sh)
 ENDS       := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/*_*.sh))
 UNIT_NAMES := $(UNIT_C:tests/unit/%.c=%)
+# Those that go through most of the observer, for its sanitised build.
+ENDS_AGAIN := $(wildcard $(addprefix tests/e2e/test_,bad_input.py family.py mappings.py names.py options.py))
 
 check: ## set up like setup, then run every test
 	@sh .ci/setup build check
 	@$(MAKE) --no-print-directory all units progs
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
-	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS)
+	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS) \
+		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
 
 lint: ## the checks of the sources only
 	@sh .ci/setup build check
