@@ -2,7 +2,9 @@
 #include "cutoff.h"
 #include "print.h"
 
+#include <dlfcn.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,25 +12,60 @@
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 
-/* glibc's other name for its own malloc, which a preloaded or linked allocator does not take over. */
+/* glibc's other name for its malloc. Allocators that are linked in statically do not define it; preloaded ones may. */
 extern __typeof__(malloc) __libc_malloc __attribute__((weak));
 
 /* The version of glibc where its malloc is the one under test, else NULL. */
-static const char *glibc_version(const struct options *options)
+static const char *glibc_version(void)
 {
 	/* Through variables, as the compiler takes two names for two functions and folds the comparison. */
 	void *(*volatile ours)(size_t) = malloc;
 	void *(*volatile glibc)(size_t) = __libc_malloc;
+	const char *(*volatile version)(void) = gnu_get_libc_version;
+	Dl_info object, libc;
+	bool same;
 
-	return strcmp(options->allocator->name, "malloc") == 0 && ours == glibc ? gnu_get_libc_version() : NULL;
+	/* A static program has no objects to tell apart. */
+	if (dladdr((const void *)(uintptr_t)ours, &object) && dladdr((const void *)(uintptr_t)version, &libc))
+		same = object.dli_fbase == libc.dli_fbase;
+	else
+		same = ours == glibc;
+	return same ? version() : NULL;
 }
 #else
-static const char *glibc_version(const struct options *options)
+static const char *glibc_version(void)
 {
-	(void)options;
 	return NULL;
 }
 #endif
+
+/* Whose malloc it is, for people: "glibc 2.36", or the file that it is in; "" for an allocator of the target's own. */
+static void find_provider(const struct options *options, char *text, size_t bytes)
+{
+	void *(*volatile ours)(size_t) = malloc;
+	const char *version = glibc_version();
+	const char *slash;
+	Dl_info object;
+
+	text[0] = '\0';
+	if (strcmp(options->allocator->name, "malloc") != 0)
+		return;
+	if (version) {
+		snprintf(text, bytes, "glibc %s", version);
+	} else if (dladdr((const void *)(uintptr_t)ours, &object) && object.dli_fname) {
+		slash = strrchr(object.dli_fname, '/');
+		snprintf(text, bytes, "%s", slash ? slash + 1 : object.dli_fname);
+	}
+	for (char *at = text; *at; at++)
+		if ((unsigned char)*at < ' ' || (unsigned char)*at > '~' || *at == '"' || *at == '\\')
+			*at = '?';
+}
+
+/* Whether the rules of glibc's malloc apply. */
+static bool is_glibc(const char *provider)
+{
+	return strncmp(provider, "glibc ", 6) == 0;
+}
 
 /* The chunk that glibc makes of a request: one word for its header, rounded up to two words (request2size). */
 static size_t glibc_chunk(size_t request)
@@ -59,8 +96,9 @@ static void print_probe(struct out *out, const struct cutoff_probe *probe)
 	size_t rss = fall_kb(probe->during.rss_bytes, probe->after.rss_bytes);
 	size_t virt = fall_kb(probe->during.virt_bytes, probe->after.virt_bytes);
 
-	out_printf(out, "  %zu bytes: %s; its free lowered RSS by %zu kB and VIRT by %zu kB", probe->size,
-		   probe->in_heap ? "in the heap (brk)" : "in a mapping, outside the heap", rss, virt);
+	out_printf(out, "  %zu byte%s: %s; its free lowered RSS by %zu kB and VIRT by %zu kB", probe->size,
+		   probe->size == 1 ? "" : "s", probe->in_heap ? "in the heap (brk)" : "in a mapping, outside the heap",
+		   rss, virt);
 	if (rss && virt)
 		out_printf(out, probe->in_heap ? " (brk was lowered)" : " (unmapped)");
 	else if (rss)
@@ -137,9 +175,9 @@ static void print_rule_after(struct out *out, const struct cutoff *fresh, const 
 }
 
 static void print_text(struct out *out, const struct options *options, const struct cutoff *fresh,
-		       const struct cutoff *after, const char *glibc)
+		       const struct cutoff *after, const char *provider)
 {
-	out_printf(out, "allocator %s%s%s\n", options->allocator->name, glibc ? ", glibc " : "", glibc ? glibc : "");
+	out_printf(out, "allocator %s%s%s\n", options->allocator->name, *provider ? " of " : "", provider);
 	for (size_t i = 0; i < options->nr_tunes; i++)
 		out_printf(out, "mallopt(%s, %d) = %d\n", options->tunes[i].name, options->tunes[i].value,
 			   options->tunes[i].result);
@@ -147,7 +185,7 @@ static void print_text(struct out *out, const struct options *options, const str
 	print_search(out, fresh);
 	print_search(out, after);
 	out_printf(out, "\nrule: ");
-	if (glibc) {
+	if (is_glibc(provider)) {
 		print_rule_fresh(out, fresh);
 		print_rule_after(out, fresh, after);
 	} else if (fresh->size == after->size) {
@@ -186,14 +224,16 @@ static void print_json_search(struct out *out, const char *key, const struct cut
 void cutoff_print(struct out *out, const struct options *options, const struct cutoff *fresh,
 		  const struct cutoff *after)
 {
-	const char *glibc = glibc_version(options);
+	char provider[128];
 
+	find_provider(options, provider, sizeof(provider));
 	if (!options->json) {
-		print_text(out, options, fresh, after, glibc);
+		print_text(out, options, fresh, after, provider);
 		return;
 	}
-	out_printf(out, "{\"type\":\"cutoff\",\"version\":1,\"alloc\":\"%s\",\"glibc\":%s%s%s",
-		   options->allocator->name, glibc ? "\"" : "", glibc ? glibc : "null", glibc ? "\"" : "");
+	out_printf(out, "{\"type\":\"cutoff\",\"version\":1,\"alloc\":\"%s\",\"provider\":%s%s%s",
+		   options->allocator->name, *provider ? "\"" : "", *provider ? provider : "null",
+		   *provider ? "\"" : "");
 	print_json_search(out, "fresh", fresh);
 	print_json_search(out, "after", after);
 	out_printf(out, "}\n");
