@@ -28,6 +28,10 @@ LINK   := -pie -fsanitize=address,undefined
 endif
 COMPILE = $(CC) $(LANGUAGE) $(WARN) $(HARDEN) $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS)
 
+# V=1 shows the commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
+
 MODULES := libbpf libelf libdw zlib libzstd libseccomp libcap
 LIBS    := $(shell pkg-config --libs $(MODULES) 2>/dev/null || echo -lbpf -lelf -ldw -lz -lzstd -lseccomp -lcap)
 
@@ -52,61 +56,73 @@ units: $(UNITS)
 progs: $(PROGS)
 
 $(BUILD)/heaptrace: $(OBSERVER_O)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -pthread
+	$(call say,LINK)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -pthread
 
 $(BUILD)/target: $(TARGET_O)
-	$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LINK)
+	$(Q)$(CC) $(LINK) $(LDFLAGS) -o $@ $^ -pthread
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) -pthread -c -o $@ $<
 
 $(BUILD)/obj/observer/source/bpf_object.o: observer/source/bpf_object.S $(BPF_O)
 	@mkdir -p $(@D)
-	$(CC) -c -DBPF_OBJECT='"$(BPF_O)"' -o $@ $<
+	$(call say,AS)
+	$(Q)$(CC) -c -DBPF_OBJECT='"$(BPF_O)"' -o $@ $<
 
 $(OBSERVER_O): | $(COMMON)/gen/syscall_names.inc
 
 $(COMMON)/gen/syscall_names.inc: observer/event/syscall_names.sh Makefile
 	@mkdir -p $(@D)
-	CC='$(CC)' sh $< >$@.part && mv $@.part $@
+	$(call say,GEN)
+	$(Q)CC='$(CC)' sh $< >$@.part && mv $@.part $@
 
 # The kernel side is one translation unit. DWARF goes, BTF stays: only that is loaded.
 BPF_DEFINE_x86_64  := -D__TARGET_ARCH_x86
 BPF_DEFINE_aarch64 := -D__TARGET_ARCH_arm64
 $(BPF_O): bpf/heaptrace.bpf.c Makefile
 	@mkdir -p $(@D)
-	$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror $(BPF_DEFINE_$(ARCH)) -iquote . \
+	$(call say,BPF)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror $(BPF_DEFINE_$(ARCH)) -iquote . \
 		-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.part $<
-	$(STRIP) -g $@.part && mv $@.part $@
+	$(Q)$(STRIP) -g $@.part && mv $@.part $@
 
 $(OBSERVER_A): $(filter-out $(BUILD)/obj/observer/main.o,$(OBSERVER_O))
 $(TARGET_A): $(filter-out $(BUILD)/obj/target/main.o,$(TARGET_O))
 $(OBSERVER_A) $(TARGET_A):
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/tests/unit/test_target_%: tests/unit/test_target_%.c $(TARGET_A) Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LINK) -o $@ $< $(TARGET_A) -lcmocka
+	$(call say,LINK)
+	$(Q)$(COMPILE) -pthread $(LINK) -o $@ $< $(TARGET_A) -lcmocka
 
 $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(OBSERVER_A) Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -pthread $(LINK) -o $@ $< $(OBSERVER_A) -lcmocka $(LIBS)
+	$(call say,LINK)
+	$(Q)$(COMPILE) -pthread $(LINK) -o $@ $< $(OBSERVER_A) -lcmocka $(LIBS)
 
 # The programs observed by the end-to-end tests are built as anybody's programs are: nothing of the above.
 $(BUILD)/tests/prog/%: tests/e2e/prog/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARN) -MMD -MP -pthread -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARN) -MMD -MP -pthread -o $@ $<
 
 ifneq ($(PRELOAD_C),)
 all: $(BUILD)/libheaptrace-alloc.so
 PRELOAD_SRC := $(PRELOAD_C) $(filter-out target/main.c,$(wildcard target/slab*.c target/operator*.c target/ptrmap*.c))
 $(BUILD)/libheaptrace-alloc.so: $(PRELOAD_SRC:%.c=$(BUILD)/pic/%.o)
-	$(CC) -shared -Wl,-z,relro,-z,now -Wl,-soname,libheaptrace-alloc.so $(LDFLAGS) -o $@ $^ -pthread
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,-soname,libheaptrace-alloc.so $(LDFLAGS) -o $@ $^ -pthread
 
 $(BUILD)/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin -fvisibility=hidden -fexceptions $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin -fvisibility=hidden -fexceptions $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
 endif
 
 .PHONY: setup demo check lint bench soak fuzz install uninstall clean distclean help
@@ -165,14 +181,17 @@ fuzzers: $(FUZZERS)
 
 $(BUILD)/fuzz/%.o: %.c Makefile | $(COMMON)/gen/syscall_names.inc
 	@mkdir -p $(@D)
-	$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(INCLUDE) -MMD -MP -pthread -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(INCLUDE) -MMD -MP -pthread -c -o $@ $<
 
 $(BUILD)/fuzz/observer.a: $(FUZZ_O) $(BUILD)/obj/observer/source/bpf_object.o
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/fuzz/observer.a Makefile
 	@mkdir -p $(@D)
-	$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer $(INCLUDE) -MMD -MP -pthread -o $@ $< $(BUILD)/fuzz/observer.a $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CLANG) $(LANGUAGE) $(FUZZ_FLAGS) -fsanitize=fuzzer $(INCLUDE) -MMD -MP -pthread -o $@ $< $(BUILD)/fuzz/observer.a $(LIBS)
 
 INSTALL := install
 BINDIR  := $(DESTDIR)$(PREFIX)/bin

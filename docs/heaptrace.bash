@@ -35,7 +35,7 @@ _heaptrace()
         case $cur in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--output --format --source --duration --filter --min --stacks
-                --no-follow --sample --ring --user --root --pid --quiet --verbose --color --version --help --usage --' -- "$cur")
+                --no-follow --sample --ring --user --root --pid --quiet --verbose --color --version --help --' -- "$cur")
             ;;
         *)
             if [[ $COMP_CWORD -eq 1 ]]; then
