@@ -3,16 +3,27 @@
 #include "alloc.h"
 
 #include "operator_block.h"
+#include "parse.h"
 #include "slab.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
-/* The map of large blocks is made resident, so that the experiment does not find it growing. */
+/* The map of large blocks is made resident, so that the experiment does not find it growing. The limit of kept pages is
+ * set as for the preload library. */
 static int slab_row_init(void)
 {
-	int err = opblock_init(true);
+	const char *text = getenv("HEAPTRACE_SLAB_KEEP");
+	size_t keep = SLAB_KEEP_BYTES;
+	int err = text ? parse_size(text, &keep) : 0;
 
-	return err < 0 ? err : slab_init();
+	if (err == 0)
+		err = opblock_init(true);
+	if (err == 0)
+		err = slab_init();
+	if (err == 0)
+		slab_set_keep(keep);
+	return err;
 }
 
 static void *slab_row_alloc(size_t size)
@@ -32,7 +43,7 @@ static void slab_row_free(void *ptr, size_t size)
 
 const struct allocator alloc_slab = {
 	.name = "slab",
-	.help = "size classes on pages that are given back when empty (all but 16 KiB); large blocks as mappings",
+	.help = "size classes on pages that are given back when empty (all but HEAPTRACE_SLAB_KEEP, 16 KiB); large blocks as mappings",
 	.init = slab_row_init,
 	.alloc = slab_row_alloc,
 	.free = slab_row_free,

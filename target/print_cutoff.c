@@ -143,8 +143,9 @@ static void print_rule_fresh(struct out *out, const struct cutoff *fresh)
 			"A block is a mapping of its own, which free unmaps, where its chunk (the request plus %zu, "
 			"rounded up to a multiple of %zu) is at least mmap_threshold (131072 unless set or raised) and "
 			"fits neither a free chunk nor the top of the heap.\n"
-			"%zu bytes make the chunk of %zu that is the first; the first use of the heap makes a top of "
-			"about 132 kB, which serves what fits into it whatever the threshold is.\n",
+			"%zu bytes make a chunk of %zu, the smallest for which both hold. The top of a fresh heap is "
+			"top_pad (131072 unless set) and some kB; what fits into it comes from it, whatever "
+			"mmap_threshold is.\n",
 			sizeof(size_t), 2 * sizeof(size_t), fresh->size, glibc_chunk(fresh->size));
 }
 

@@ -78,7 +78,8 @@ refused nosuch
 refused cutoff nosuch
 
 try --list
-[ "$status" -eq 0 ] && grep -q '^malloc ' "$tmp/out" && grep -q '^mmap ' "$tmp/out" && grep -q '^operator ' "$tmp/out"
+[ "$status" -eq 0 ] && grep -q '^malloc ' "$tmp/out" && grep -q '^mmap ' "$tmp/out" && grep -q '^operator ' "$tmp/out" &&
+    grep -q '^slab ' "$tmp/out"
 result $? "--list names the allocators"
 
 try --help
@@ -108,19 +109,28 @@ prlimit --as=1000000000 "$target" --sizes 2G,20k --order given >"$tmp/out" 2>"$t
 [ $? -eq 1 ] && grep -q '^cannot be had: ' "$tmp/out" && [ "$(grep -c '^allocation ' "$tmp/out")" -eq 1 ]
 result $? "what cannot be had is said, the rest goes on, status 1"
 
-for alloc in mmap operator; do
+export HEAPTRACE_SLAB_KEEP=0 # of no concern to the others
+for alloc in mmap operator slab; do
     try --json --alloc $alloc --sizes 0,1,2k,20k,200k,2M,20M --rounds 2 --seed 5
     python "$alloc: each block comes and goes to the byte" <<'END'
 assert len(blocks) == 14
 for b in blocks:
-    assert change(b, "before", "alloc", "virt") == whole(b), b
-    assert change(b, "alloc", "touch", "virt") == 0, b
+    shared = d["alloc"] == "slab" and b["size"] <= 65536 # in a region of 1 MiB that has its records beside the blocks
     touched = 0 if b["size"] == 0 else whole(b)
-    assert change(b, "before", "touch", "rss") == touched, b
+    assert change(b, "before", "alloc", "virt") == (1 << 20 if shared else whole(b)), b
+    assert change(b, "alloc", "touch", "virt") == 0, b
+    assert change(b, "before", "touch", "rss") == touched + (P if shared else 0), b
     for part in ("virt", "rss", "anon", "file", "shmem", "swap"):
         assert change(b, "before", "free", part) == 0, b
 END
 done
+
+unset HEAPTRACE_SLAB_KEEP
+try --json --alloc slab --sizes 2k --rounds 2
+python "slab: an empty page is kept for the next block" <<'END'
+assert [change(b, "before", "free", "virt") for b in blocks] == [1 << 20, 0]
+assert [change(b, "touch", "free", "rss") for b in blocks] == [0, 0] and change(blocks[1], "before", "touch", "rss") == 0
+END
 
 try --json --sizes 2k,200k,2M,20M --seed 3 --threads 3 --rounds 2
 python "threads are in step: all read the same at each step" <<'END'
