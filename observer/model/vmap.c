@@ -344,9 +344,12 @@ int vmap_seed(struct vmap *vmap, const struct event_vma *vma)
 
 	if (err || op.kind == OP_NONE)
 		return err;
-	if (vma->path && !strcmp(vma->path, "[heap]") && !space->start_brk) {
-		space->start_brk = op.start;
-		space->brk = op.end;
+	if (vma->path && !strcmp(vma->path, "[heap]")) {
+		if (!space->start_brk)
+			space->start_brk = op.start;
+		/* It may be in several pieces. */
+		if (!space->brk || space_page_up(space, space->brk) == op.start)
+			space->brk = op.end;
 	}
 	if (vma->path && !strcmp(vma->path, "[stack]") && !space->start_stack)
 		space->start_stack = op.end - 1;

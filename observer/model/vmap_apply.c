@@ -99,34 +99,39 @@ static void piece_protect(struct piece *piece, const void *ctx)
 	piece->prot = op->fill.prot;
 }
 
-/* mm/mprotect.c goes from mapping to mapping: what comes before a gap is changed although the call fails. */
-static uint64_t first_gap(const struct space *space, uint64_t start, uint64_t end)
+/* Where a call that failed stopped: mm/mprotect.c goes from mapping to mapping, to a gap (ENOMEM) or to one that must not
+ * be written to (EACCES), and what comes before is changed. @start where nothing is known of such a place. */
+static uint64_t where_stopped(const struct vmap_op *op, const struct space *space, uint64_t start)
 {
-	while (start < end) {
-		const struct piece *piece = tree_find(space->root, start);
+	uint64_t at = start;
 
-		if (!piece || piece->start > start)
-			return start;
-		start = piece->end;
+	while (at < op->end) {
+		const struct piece *piece = tree_find(space->root, at);
+
+		if (!piece || piece->start > at)
+			return op->error == -ENOMEM ? at : start;
+		if (op->error == -EACCES && (piece->flags & PIECE_READONLY) && (op->fill.prot & PROT_WRITE))
+			return at;
+		at = piece->end;
 	}
-	return UINT64_MAX;
+	return start;
 }
 
 static int apply_protect(struct vmap_op *op, struct space *space)
 {
 	uint64_t start = op->start, end = op->end;
 
+	/* From the start of the first mapping, be it before the range or in it. */
 	if (op->grows_down) {
 		const struct piece *piece = tree_find(space->root, start);
 
-		if (piece && piece->start < start)
+		if (piece)
 			start = piece->start;
 	}
-	if (op->to_first_gap) {
-		end = first_gap(space, start, end);
-		if (end == UINT64_MAX || end == start)
-			return 0;
-	}
+	if (op->error)
+		end = where_stopped(op, space, start);
+	if (start >= end)
+		return 0;
 	return space_edit(space, start, end, piece_protect, op);
 }
 

@@ -123,6 +123,8 @@ static int decode_mmap(const struct event_change *change, uint64_t page_bytes, s
 	}
 	op->fill.kind = change->text ? path_kind(change->text, shared) : REGION_FILE;
 	op->fill.offset = change->args[5];
+	if (shared && !(op->fill.prot & PROT_WRITE))
+		op->fill.flags |= PIECE_READONLY;
 	op->fill.file = vmap_file_new(change->text, 0);
 	return op->fill.file ? 0 : -ENOMEM;
 }
@@ -167,11 +169,11 @@ static int decode_mremap(const struct event_change *change, uint64_t page_bytes,
 
 static int decode_mprotect(const struct event_change *change, uint64_t page_bytes, struct vmap_op *op)
 {
-	if (failed(change) && change->ret != -ENOMEM)
+	if (failed(change) && change->ret != -ENOMEM && change->ret != -EACCES)
 		return 0;
 	set_range(op, OP_PROTECT, change->args[0], change->args[1], page_bytes);
 	op->fill.prot = change->args[2] & (PROT_READ | PROT_WRITE | PROT_EXEC);
-	op->to_first_gap = failed(change);
+	op->error = failed(change) ? (int)change->ret : 0;
 	op->grows_down = change->args[2] & PROT_GROWSDOWN;
 	return 0;
 }
@@ -206,7 +208,7 @@ static int decode_shmat(const struct event_change *change, uint64_t page_bytes, 
 	op->fixed = flags & SHM_REMAP;
 	set_range(op, OP_ATTACH, (uint64_t)change->ret, page_bytes, page_bytes);
 	op->fill.prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
-	op->fill.flags = PIECE_SHARED | PIECE_SYSV;
+	op->fill.flags = PIECE_SHARED | PIECE_SYSV | (flags & SHM_RDONLY ? PIECE_READONLY : 0);
 	op->fill.kind = REGION_SHM;
 	op->fill.file = vmap_file_new(NULL, change->args[0]);
 	return op->fill.file ? 0 : -ENOMEM;
@@ -223,7 +225,8 @@ static int decode_remap_file_pages(const struct event_change *change, uint64_t p
 {
 	if (failed(change))
 		return 0;
-	set_range(op, OP_OFFSET, change->args[0], change->args[1], page_bytes);
+	/* Of all calls, this one rounds the size down. */
+	set_range(op, OP_OFFSET, change->args[0], change->args[1] & ~(page_bytes - 1), page_bytes);
 	op->fill.offset = change->args[3] * page_bytes;
 	return 0;
 }
@@ -342,6 +345,8 @@ int op_decode_vma(const struct event_vma *vma, uint64_t page_bytes, struct vmap_
 		if (!op.fill.file)
 			return -ENOMEM;
 		op.fill.offset = vma->offset;
+		if (shared && !(vma->prot & PROT_WRITE))
+			op.fill.flags |= PIECE_READONLY;
 	}
 	*ret_op = op;
 	return 0;

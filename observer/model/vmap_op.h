@@ -28,11 +28,11 @@ struct vmap_op {
 	int64_t virt;	   /* what the kernel says it did to VIRT */
 	struct piece fill; /* owns a reference to its file */
 	uint8_t flag;
-	bool keep_source;  /* OP_MOVE: the source stays mapped */
-	bool to_first_gap; /* OP_PROTECT: the call failed at the first gap, if there is one */
-	bool grows_down;   /* OP_PROTECT: from the start of the stack on */
-	bool fixed;	   /* OP_MAP, OP_MOVE: the program chose the place; what was there is replaced */
-	bool clip;	   /* the region is to be cut to the mapping */
+	bool keep_source; /* OP_MOVE: the source stays mapped */
+	int error;	  /* OP_PROTECT: why the call stopped before the end, 0 if it did not */
+	bool grows_down;  /* OP_PROTECT: from the start of the stack on */
+	bool fixed;	  /* OP_MAP, OP_MOVE: the program chose the place; what was there is replaced */
+	bool clip;	  /* the region is to be cut to the mapping */
 };
 
 /* What @change does. Failed and unfinished calls do nothing, but for the few that stop half-way. 0 or -ENOMEM. */

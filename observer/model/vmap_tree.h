@@ -14,7 +14,8 @@ enum piece_flag {
 	PIECE_GROWSDOWN = 1 << 1,
 	PIECE_ARENA = 1 << 2,	 /* began as a reservation like glibc's for a thread arena */
 	PIECE_DONTFORK = 1 << 3, /* a fork does not copy it */
-	PIECE_SYSV = 1 << 4,	 /* shmat: file->inode is the shmid, offset counts from the attach's start */
+	PIECE_READONLY = 1 << 4, /* shared, and not writable from its beginning: never will be */
+	PIECE_SYSV = 1 << 5,	 /* shmat: file->inode is the shmid, offset counts from the attach's start */
 };
 
 /* What is mapped by a file, shared by the pieces of it. */

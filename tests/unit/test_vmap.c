@@ -117,11 +117,32 @@ static void test_protect(void **state)
 	assert_map(*state, "10-12 rw-p anon\n12-20 r--p anon\n24-26 r-xp anon\n26-28 rw-p anon\n");
 }
 
+/* A shared mapping that was never writable refuses to be; those before it are writable already. */
+static void test_protect_refused(void **state)
+{
+	struct event_change readonly =
+		ROW("mmap", pages(14), pages(14), pages(2), PROT_READ, MAP_SHARED | MAP_FIXED, 3, 0);
+	struct event_change change = ROW("mprotect", -EACCES, pages(12), pages(6), RW);
+
+	map_at(*state, 10, 10, PROT_READ, PRIVATE_ANON);
+	readonly.text = "/f";
+	apply(*state, &readonly, NULL);
+	apply(*state, &change, NULL);
+	assert_map(*state, "10-12 r--p anon\n12-14 rw-p anon\n14-16 r--s file /f+0\n16-20 r--p anon\n");
+	/* To make it less than it is, is another error. */
+	change = ROW("mprotect", -EACCES, pages(12), pages(6), PROT_NONE);
+	apply(*state, &change, NULL);
+	assert_map(*state, "10-12 r--p anon\n12-14 rw-p anon\n14-16 r--s file /f+0\n16-20 r--p anon\n");
+}
+
+/* From the start of the stack on, of which at most the range may lie below. */
 static void test_protect_grows_down(void **state)
 {
 	map_at(*state, 10, 10, RW, PRIVATE_ANON | MAP_GROWSDOWN);
 	protect(*state, 19, 1, RW | PROT_EXEC | PROT_GROWSDOWN);
 	assert_map(*state, "10-20 rwxp stack\n");
+	protect(*state, 8, 3, RW | PROT_GROWSDOWN);
+	assert_map(*state, "10-11 rw-p stack\n11-20 rwxp stack\n");
 }
 
 static void test_remap_in_place(void **state)
@@ -357,6 +378,10 @@ static void test_remap_file_pages(void **state)
 	map_file(*state, 10, 4, "/f", 0);
 	apply(*state, &change, NULL);
 	assert_map(*state, "10-11 r--p file /f+0\n11-13 r--p file /f+7\n13-14 r--p file /f+3\n");
+	/* Its size is rounded down. */
+	change = ROW("remap_file_pages", 0, pages(10), pages(2) - 1, 0, 9, 0);
+	apply(*state, &change, NULL);
+	assert_map(*state, "10-11 r--p file /f+9\n11-13 r--p file /f+7\n13-14 r--p file /f+3\n");
 }
 
 static void test_fork(void **state)
@@ -421,6 +446,7 @@ int main(void)
 		CASE(test_map_fixed_over),
 		CASE(test_neighbours_merge),
 		CASE(test_protect),
+		CASE(test_protect_refused),
 		CASE(test_protect_grows_down),
 		CASE(test_remap_in_place),
 		CASE(test_remap_grows_tail),
