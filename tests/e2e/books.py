@@ -50,6 +50,9 @@ class Books:
         self.rows = self.of("event")
         self.marks = self.of("mark")
         self.ledgers = {record["mm"]: record for record in self.of("ledger")}
+        self._by_mm = {}
+        for row in self.rows:
+            self._by_mm.setdefault(row["mm"], []).append(row)
         self._place_marks()
 
     def of(self, kind):
@@ -59,16 +62,8 @@ class Books:
         found = self.of(kind)
         return found[0] if found else None
 
-    def rows_of(self, mm, exit_row=False):
-        return [row for row in self.rows if row["mm"] == mm and (exit_row or row["cause"] != "exit")]
-
-    def mms_of(self, pid):
-        """The mms that the process had, in order."""
-        seen = []
-        for row in self.rows:
-            if row["pid"] == pid and row["mm"] not in seen:
-                seen.append(row["mm"])
-        return seen
+    def rows_of(self, mm):
+        return self._by_mm.get(mm, [])
 
     def _place_marks(self):
         """Gives each mark its mm (that of the process at that line) and the level of the books there."""
@@ -105,8 +100,7 @@ class Books:
                 break
         if not last:
             raise ValueError(f"no step {name!r} among the marks {[mark['name'] for mark in self.marks][:60]}")
-        return [row for row in self.rows
-                if row["mm"] == first["_mm"] and first["_line"] < row["_line"] < last["_line"]]
+        return [row for row in self.rows_of(first["_mm"]) if first["_line"] < row["_line"] < last["_line"]]
 
     def problems(self, coalesced=False, filtered=False, unfinished=False):
         """All that is wrong with the books, as lines. @coalesced: rows may have been folded. @filtered: rows are hidden."""
@@ -149,7 +143,7 @@ class Books:
         """opening + rows = closing, the running levels, the exit row, and by_cause."""
         found, where = [], f"mm {ledger['mm']} (pid {ledger['pid']}, {ledger['image']})"
         opening, closing = ledger["opening"], ledger["closing"]
-        rows = self.rows_of(ledger["mm"], exit_row=True)
+        rows = self.rows_of(ledger["mm"])
         sums = dict.fromkeys(PARTS, 0)
         exits = [row for row in rows if row["cause"] == "exit"]
         if len(exits) > 1 or (exits and rows[-1] is not exits[0]):

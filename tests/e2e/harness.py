@@ -255,7 +255,7 @@ def caps_of(source):
         done = observe(source, ["/bin/true"])
         _caps[source] = set(done.books.header["caps"]) if done.rc == 0 else None
         if done.rc:
-            print(f"# source {source} does not work here: {done.err.strip()[-300:]}")
+            print(f"# source {source} does not work here: {done.err.strip().splitlines()[0][:300]}")
     return _caps[source]
 
 
@@ -268,10 +268,12 @@ def sources():
 
 
 def _run_case(tap, function, *arguments):
+    begin = time.monotonic()
     try:
         function(tap, *arguments)
     except Exception:  # a broken case is a failed one; the others still run
         tap.ok(False, "runs to its end", traceback.format_exc())
+    print(f"# {tap.prefix}{time.monotonic() - begin:.1f} s")
 
 
 def main():

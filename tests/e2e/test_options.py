@@ -46,7 +46,7 @@ def hide_small_rows(t, source):
 
 @case()
 def samples(t, source):
-    done = observe(source, [TARGET, "--rounds", "3"], "--sample", "2")
+    done = observe(source, [TARGET, "--sizes", "20M", "--rounds", "3"], "--sample", "2")
     t.balanced(done)
     found = done.books.of("sample")
     t.ok(found, "--sample leaves samples")
@@ -77,7 +77,7 @@ def text_formats(t, source):
 
 @case()
 def columns_are_aligned(t, source):
-    done = run([HEAPTRACE, "-s", source, "--", TARGET, "--order", "ascending"])
+    done = run([HEAPTRACE, "-s", source, "--", TARGET, "--order", "ascending"], timeout=120)
     t.equal(done.rc, 0, "status", done)
     rows = [line for line in done.err.splitlines() if re.match(r"^ *\d+\.\d{6} ", line) and " mmap(" in line]
     t.ok(len(rows) > 10, "timeline rows were found", done.err[:2000])
@@ -87,7 +87,7 @@ def columns_are_aligned(t, source):
 @case()
 def recording_and_report(t, source):
     path = new_path(".recording")
-    done = run([HEAPTRACE, "-s", source, "-f", "recording", "-o", path, "--", TARGET, "--order", "ascending"])
+    done = run([HEAPTRACE, "-s", source, "-f", "recording", "-o", path, "--", TARGET, "--sizes", "2k,200k,2M,20M"])
     if not t.equal(done.rc, 0, "a recording is made", done):
         return
     out = new_path(".jsonl")
