@@ -4,6 +4,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,19 @@ static const struct argp_option option_table[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+/* Ends the program with one line that says what is wrong. */
+static _Noreturn __attribute__((format(printf, 1, 2))) void usage_fail(const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "heaptrace: ");
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, " (heaptrace --help lists everything)\n");
+	exit(EXIT_USAGE);
+}
+
 /* "4k", "1M", "2G" to bytes; whole numbers only. False where it is none. */
 static bool bytes_parse(const char *text, uint64_t *out)
 {
@@ -76,7 +90,7 @@ static bool bytes_parse(const char *text, uint64_t *out)
 	return true;
 }
 
-static void pids_parse(struct argp_state *state, struct options *options, const char *text)
+static void pids_parse(struct options *options, const char *text)
 {
 	for (;;) {
 		char *end;
@@ -86,10 +100,10 @@ static void pids_parse(struct argp_state *state, struct options *options, const 
 		errno = 0;
 		pid = strtol(text, &end, 10);
 		if (end == text || errno || pid <= 0 || pid > INT_MAX || (*end && *end != ','))
-			argp_error(state, "-p takes process numbers, separated by commas: not '%s'", text);
+			usage_fail("-p takes process numbers, separated by commas: not '%s'", text);
 		pids = reallocarray(options->pids, options->pid_count + 1, sizeof(*pids));
 		if (!pids)
-			argp_failure(state, EXIT_FAILED, ENOMEM, "-p");
+			usage_fail("out of memory");
 		pids[options->pid_count++] = (pid_t)pid;
 		options->pids = pids;
 		if (!*end)
@@ -99,106 +113,70 @@ static void pids_parse(struct argp_state *state, struct options *options, const 
 }
 
 /* The index of @text in @words, which NULL ends; a mistake ends the program. */
-static int word_parse(struct argp_state *state, const char *option, const char *const *words, const char *text)
+static int word_parse(const char *option, const char *const *words, const char *text)
 {
 	for (int i = 0; words[i]; i++)
 		if (!strcmp(words[i], text))
 			return i;
-	argp_error(state, "%s: unknown word '%s'", option, text);
-	return 0;
+	usage_fail("%s: unknown word '%s'", option, text);
 }
 
-static const struct source_ops *source_parse(struct argp_state *state, const char *text)
+static const struct source_ops *source_parse(const char *text)
 {
 	const struct source_ops *source = source_by_name(text);
 
 	if (!strcmp(text, "auto"))
 		return NULL;
 	if (!source || !source->selectable)
-		argp_error(state, "-s: no source is called '%s': see --help", text);
+		usage_fail("-s: no source is called '%s'", text);
 	return source;
 }
 
-static unsigned int milliseconds_parse(struct argp_state *state, const char *text)
+static unsigned int milliseconds_parse(const char *text)
 {
 	uint64_t value;
 
 	if (!bytes_parse(text, &value) || !value || value > 3600000)
-		argp_error(state, "--sample takes milliseconds from 1 to 3600000: not '%s'", text);
+		usage_fail("--sample takes milliseconds from 1 to 3600000: not '%s'", text);
 	return (unsigned int)value;
 }
 
-static double seconds_parse(struct argp_state *state, const char *text)
+static double seconds_parse(const char *text)
 {
 	char *end;
 	double value = strtod(text, &end);
 
 	if (end == text || *end || !(value > 0) || value > 1e9)
-		argp_error(state, "-d takes seconds, more than 0: not '%s'", text);
+		usage_fail("-d takes seconds, more than 0: not '%s'", text);
 	return value;
 }
 
-static error_t option_parse(int key, char *arg, struct argp_state *state)
+/* What is written, and where to. */
+static error_t output_option_parse(int key, char *arg, struct options *options)
 {
-	static const char *const stacks[] = { "auto", "none", "fp", "dwarf", NULL };
 	static const char *const colors[] = { "auto", "always", "never", NULL };
-	struct options *options = state->input;
 	struct diag diag = { "" };
 
 	switch (key) {
-	case 'p':
-		pids_parse(state, options, arg);
-		return 0;
 	case 'o':
 		options->output = arg;
 		return 0;
 	case 'f':
 		options->format = report_by_name(arg);
 		if (!options->format)
-			argp_error(state, "-f: no format is called '%s': see --help", arg);
-		return 0;
-	case 's':
-		options->source = source_parse(state, arg);
-		return 0;
-	case 'd':
-		options->duration_s = seconds_parse(state, arg);
+			usage_fail("-f: no format is called '%s'", arg);
 		return 0;
 	case 'e':
 		if (filter_parse(&options->filter, arg, &diag))
-			argp_error(state, "%s", diag.text);
+			usage_fail("%s", diag.text);
 		return 0;
 	case OPT_MIN:
 		if (!bytes_parse(arg, &options->filter.min_bytes))
-			argp_error(state, "--min takes bytes, as 4096, 4k or 1M: not '%s'", arg);
-		return 0;
-	case OPT_RING:
-		if (!bytes_parse(arg, &options->ring_bytes) || options->ring_bytes > 1u << 30)
-			argp_error(state, "--ring takes bytes up to 1G, as 64k or 16M: not '%s'", arg);
-		return 0;
-	case OPT_STACKS:
-		options->stacks = (enum stacks_mode)word_parse(state, "--stacks", stacks, arg);
+			usage_fail("--min takes bytes, as 4096, 4k or 1M: not '%s'", arg);
 		return 0;
 	case OPT_COLOR:
-		options->color = word_parse(state, "--color", colors, arg);
+		options->color = word_parse("--color", colors, arg);
 		return 0;
-	case OPT_NO_FOLLOW:
-		options->follow = false;
-		return 0;
-	case OPT_SAMPLE:
-		options->sample_ms = milliseconds_parse(state, arg);
-		return 0;
-	case 'u':
-		options->user = arg;
-		return 0;
-	case OPT_ROOT:
-		options->keep_root = true;
-		return 0;
-	case 'h':
-		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-		return 0;
-	case OPT_VERSION:
-		printf("heaptrace %s\n", HEAPTRACE_VERSION);
-		exit(fflush(stdout) ? EXIT_FAILED : 0);
 	case 'q':
 		options->quiet = true;
 		return 0;
@@ -208,6 +186,64 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* What is watched, and how. */
+static error_t watch_option_parse(int key, char *arg, struct options *options)
+{
+	static const char *const stacks[] = { "auto", "none", "fp", "dwarf", NULL };
+
+	switch (key) {
+	case 'p':
+		pids_parse(options, arg);
+		return 0;
+	case 's':
+		options->source = source_parse(arg);
+		return 0;
+	case 'd':
+		options->duration_s = seconds_parse(arg);
+		return 0;
+	case OPT_RING:
+		if (!bytes_parse(arg, &options->ring_bytes) || options->ring_bytes > 1u << 30)
+			usage_fail("--ring takes bytes up to 1G, as 64k or 16M: not '%s'", arg);
+		return 0;
+	case OPT_STACKS:
+		options->stacks = (enum stacks_mode)word_parse("--stacks", stacks, arg);
+		return 0;
+	case OPT_NO_FOLLOW:
+		options->follow = false;
+		return 0;
+	case OPT_SAMPLE:
+		options->sample_ms = milliseconds_parse(arg);
+		return 0;
+	case 'u':
+		options->user = arg;
+		return 0;
+	case OPT_ROOT:
+		options->keep_root = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t option_parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
+	case OPT_VERSION:
+		printf("heaptrace %s\n", HEAPTRACE_VERSION);
+		exit(fflush(stdout) ? EXIT_FAILED : 0);
+	default:
+		break;
+	}
+	if (!output_option_parse(key, arg, options))
+		return 0;
+	return watch_option_parse(key, arg, options);
 }
 
 /* The lists of formats and sources follow the options in --help. */
@@ -249,32 +285,32 @@ static const struct argp argp = {
 };
 
 /* Refuses combinations that have no meaning. */
-static void options_judge(struct argp_state *state, struct options *options, int rest, int argc)
+static void options_judge(struct options *options, int rest, int argc, char **argv)
 {
 	if (options->command == COMMAND_DOCTOR) {
 		if (rest < argc)
-			argp_error(state, "doctor takes no argument");
+			usage_fail("doctor takes no argument");
 		return;
 	}
 	if (options->command == COMMAND_REPORT) {
 		if (argc - rest != 1)
-			argp_error(state, "report takes one recording");
+			usage_fail("report takes one recording");
 		if (options->pid_count)
-			argp_error(state, "report takes a file, not -p");
-		options->file = state->argv[rest];
+			usage_fail("report takes a file, not -p");
+		options->file = argv[rest];
 		return;
 	}
 	if (rest < argc && options->pid_count)
-		argp_error(state, "either -p or a command, not both");
+		usage_fail("either -p or a command, not both");
 	if (rest == argc && !options->pid_count)
-		argp_error(state, "nothing to watch: give a command behind --, or -p PID");
+		usage_fail("nothing to watch: give a command behind --, or -p PID");
 	if (options->user && options->keep_root)
-		argp_error(state, "either --user or --root, not both");
+		usage_fail("either --user or --root, not both");
 	if (options->stacks == STACKS_FP || options->stacks == STACKS_DWARF)
-		argp_error(state, "--stacks %s: this version takes no call chains yet; leave the option out",
+		usage_fail("--stacks %s: this version takes no call chains yet; leave the option out",
 			   options->stacks == STACKS_FP ? "fp" : "dwarf");
 	if (rest < argc)
-		options->cmd = state->argv + rest;
+		options->cmd = argv + rest;
 }
 
 static enum command command_of(const char *word)
@@ -288,12 +324,6 @@ static enum command command_of(const char *word)
 
 void options_parse(int argc, char **argv, struct options *out)
 {
-	struct argp_state state = { .root_argp = &argp,
-				    .argc = argc,
-				    .argv = argv,
-				    .name = (char *)"heaptrace",
-				    .err_stream = stderr,
-				    .out_stream = stdout };
 	int skip, rest = 0;
 
 	*out = (struct options){ .follow = true, .format = &report_text };
@@ -305,7 +335,7 @@ void options_parse(int argc, char **argv, struct options *out)
 	/* In order, so that CMD's own options stay its own. */
 	if (argp_parse(&argp, argc - skip, argv + skip, ARGP_IN_ORDER | ARGP_NO_ARGS | ARGP_NO_HELP, &rest, out))
 		exit(EXIT_USAGE);
-	options_judge(&state, out, rest + skip, argc);
+	options_judge(out, rest + skip, argc, argv);
 }
 
 void options_free(struct options *options)
