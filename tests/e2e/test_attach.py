@@ -142,6 +142,35 @@ def children_of_an_attached_process(t, source):
 
 
 @case()
+def another_namespace(t, source):
+    """A process in a PID and a mount namespace of its own is attached to by the id that it has here."""
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc"]
+    if harness.run([*unshare, "/bin/true"]).rc:
+        t.skip("all", "no namespaces can be made here")
+        return
+    with Process([*unshare, prog("hold"), "0"]) as outer:
+        outer.until("ready")
+        outer.ask("mark warm")
+        with open(f"/proc/{outer.pid}/task/{outer.pid}/children", encoding="ascii") as file:
+            pid = int(file.read().split()[0])
+        with Observer(source, "-p", str(pid)) as observer:
+            observer.attached(pid)
+            points = [outer.ask("map 44"), outer.ask("drop")]
+            stop(pid)
+            status = status_of(pid)
+            done = observer.end()
+        os.kill(pid, signal.SIGCONT)
+        t.balanced(done)
+        t.ok(points[0]["pid"] != pid, "it has another id there", points[0]["pid"], pid)
+        t.agrees(done, [{**point, "pid": pid} for point in points])
+        same_as_proc(t, done, pid, status, "another namespace")
+        image = ledger_of(done, pid)["image"]
+        t.equal(image, os.path.realpath(prog("hold")), "its image has its name")
+        outer.say("quit")
+        outer.finish()
+
+
+@case()
 def duration(t, source):
     with Process([prog("hold"), "2"]) as held:
         held.until("ready")

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Memory that is changed from outside: another process, a kernel thread, a fault that another thread serves."""
 
+import contextlib
+import os
+
 import harness
-from harness import case, folder, observe, prog
+from harness import Observer, Process, case, folder, observe, prog, status_of, wait_until
 
 PAGES = 64 * 4096
 
@@ -60,6 +63,116 @@ def io_uring(t, source):
         t.equal(sum(row["anon"] for row in rows), PAGES, "a read by a worker of the kernel has its rows", *rows)
         t.none([row for row in rows if "iou-wrk" not in row["name"] and "io_uring" not in row["name"]],
                "named after the worker or io_uring")
+
+
+@contextlib.contextmanager
+def setting(path, value):
+    """Writes a value to a file of the kernel and puts the old one back."""
+    with open(path, encoding="ascii") as file:
+        old = file.read().strip()
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(value))
+    try:
+        yield
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(old)
+
+
+@case("kernel")
+def khugepaged(t, source):
+    """RSS grows while the process sleeps: the rows are the kernel thread's, on the process's books."""
+    folder_of_settings = "/sys/kernel/mm/transparent_hugepage"
+    path = f"{folder_of_settings}/khugepaged/scan_sleep_millisecs"
+    try:
+        with open(f"{folder_of_settings}/enabled", encoding="ascii") as file:
+            off = "[never]" in file.read()
+    except FileNotFoundError:
+        off = True
+    if off or not os.access(path, os.W_OK):
+        t.skip("all", "no huge pages here, or no right to hurry khugepaged")
+        return
+    with Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            before = held.ask("sparse 4")
+            with setting(path, 10):
+                wait_until(lambda: status_of(held.pid)["anon"] >= before["anon"] + 4 * 448 * 4096, "khugepaged", 60)
+            after = held.ask("mark after")
+            done = observer.end()
+    if not t.balanced(done):
+        return
+    t.agrees(done, [before, after])
+    rows = [row for row in done.books.rows if row["name"] == "khugepaged"]
+    t.ok(sum(row["anon"] for row in rows) >= 4 * 448 * 4096, "4 x 448 pages by khugepaged", len(rows), *rows[:4])
+    t.equal({row["cause"] for row in rows}, {"kernel"}, "the cause is a kernel actor")
+    t.equal({row["mm"] for row in rows}, {list(done.books.ledgers)[0]}, "on the books of the process that sleeps")
+    t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
+
+
+class MemoryGroup:
+    """A memory cgroup, of either version; reclaim() makes the kernel take back what it can."""
+
+    def __init__(self):
+        unified = "/sys/fs/cgroup/cgroup.controllers"
+        self.second = os.path.exists(unified) and "memory" in open(unified, encoding="ascii").read()
+        self.path = f"/sys/fs/cgroup/{'' if self.second else 'memory/'}heaptrace-test-{os.getpid()}"
+        os.mkdir(self.path)
+
+    def write(self, name, value):
+        with contextlib.suppress(OSError), open(os.path.join(self.path, name), "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def reclaim(self):
+        if self.second:
+            self.write("memory.reclaim", "64M")
+        else:
+            self.write("memory.limit_in_bytes", "1M")
+            self.write("memory.limit_in_bytes", "-1")
+
+    def remove(self):
+        os.rmdir(self.path)
+
+
+@case("kernel")
+def reclaim(t, source):
+    """Pages that the process has given to the kernel by MADV_FREE go when memory is short, without an act of its own."""
+    try:
+        group = MemoryGroup()
+    except OSError as err:
+        t.skip("all", f"no memory cgroup can be made here: {err}")
+        return
+    try:
+        with Process([prog("hold"), "0"]) as held:
+            held.until("ready")
+            group.write("cgroup.procs", held.pid)
+            with Observer(source, "-p", str(held.pid)) as observer:
+                observer.attached(held.pid)
+                before = held.ask("lazy 4096")
+                group.reclaim()
+                after = held.ask("mark after")
+                done = observer.end()
+        if after["anon"] >= before["anon"]:
+            t.skip("all", "the kernel took nothing back")
+            return
+        if t.balanced(done):
+            t.agrees(done, [before, after])
+            mine = [row for row in done.books.rows if row["anon"] < 0 and row["pid"] == held.pid and row["cause"] != "kernel"]
+            rows = [row for row in done.books.rows if row["cause"] == "kernel" and row["anon"] < 0]
+            t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
+                 "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
+            t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
+    finally:
+        wait_until(lambda: _removed(group), "the cgroup to go")
+
+
+def _removed(group):
+    try:
+        group.remove()
+        return True
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
  *
  *   map N     maps and touches N pages more
  *   drop      unmaps the last ones that "map" made
+ *   lazy N    maps and touches N pages, then gives them to the kernel by MADV_FREE, to take when it needs them
+ *   sparse N  touches 64 small pages in each of N areas of 2 MiB that khugepaged may then fill
  *   mark NAME only reads
  *   busy      the threads begin to map, touch, move and unmap without end (the answer comes once all have begun)
  *   rest      they stop (the answer comes once all have stopped)
@@ -71,6 +73,27 @@ static void set_busy(bool busy, unsigned int threads)
 		sched_yield();
 }
 
+static void make_lazy(size_t len)
+{
+	char *at = mmap(NULL, len, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(at != MAP_FAILED);
+	touch(at, len);
+	must(madvise(at, len, MADV_FREE) == 0);
+}
+
+static void make_sparse(size_t areas)
+{
+	const size_t huge = 2 * MB;
+	char *at = mmap(NULL, (areas + 1) * huge, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(at != MAP_FAILED);
+	at = (char *)(((uintptr_t)at + huge - 1) & ~(huge - 1));
+	for (size_t i = 0; i < areas; i++)
+		touch(at + i * huge, 64 * PAGE);
+	must(madvise(at, areas * huge, MADV_HUGEPAGE) == 0);
+}
+
 /* Carries out one line; false at "quit". */
 static bool obey(const char *line, unsigned int threads)
 {
@@ -91,6 +114,10 @@ static bool obey(const char *line, unsigned int threads)
 		must(count > 0);
 		count--;
 		must(munmap(maps[count].at, maps[count].len) == 0);
+	} else if (!strncmp(line, "lazy ", 5)) {
+		make_lazy(strtoul(line + 5, NULL, 10) * PAGE);
+	} else if (!strncmp(line, "sparse ", 7)) {
+		make_sparse(strtoul(line + 7, NULL, 10));
 	} else if (!strcmp(line, "busy")) {
 		set_busy(true, threads);
 	} else if (!strcmp(line, "rest")) {
