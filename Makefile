@@ -198,13 +198,16 @@ BINDIR  := $(DESTDIR)$(PREFIX)/bin
 LIBDIR  := $(DESTDIR)$(PREFIX)/lib
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man/man1
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-install: all ## install below PREFIX (/usr/local); SETCAP=1 lets ordinary users observe their own processes by eBPF
+# With the capabilities anybody who may run heaptrace can observe any process: so that is a group's right.
+SETCAP_GROUP ?= adm
+install: all ## install below PREFIX (/usr/local); SETCAP=1 lets the group SETCAP_GROUP (adm) observe without root
 	$(INSTALL) -d $(BINDIR) $(MANDIR) $(COMPDIR)
 	$(INSTALL) -m 755 $(BUILD)/heaptrace $(BINDIR)/heaptrace
 	$(INSTALL) -m 644 docs/heaptrace.1 $(MANDIR)/heaptrace.1
 	$(INSTALL) -m 644 docs/heaptrace.bash $(COMPDIR)/heaptrace
 	$(if $(PRELOAD_C),$(INSTALL) -d $(LIBDIR))
 	$(if $(PRELOAD_C),$(INSTALL) -m 755 $(BUILD)/libheaptrace-alloc.so $(LIBDIR)/libheaptrace-alloc.so)
+	$(if $(filter 1,$(SETCAP)),chgrp $(SETCAP_GROUP) $(BINDIR)/heaptrace && chmod 750 $(BINDIR)/heaptrace)
 	$(if $(filter 1,$(SETCAP)),setcap cap_bpf$(comma)cap_perfmon=ep $(BINDIR)/heaptrace)
 comma := ,
 
