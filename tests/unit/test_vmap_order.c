@@ -332,10 +332,9 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_in_order),	     CASE(test_any_order),
-		CASE(test_nearly_in_order),  CASE(test_long_run),
-		CASE(test_reuse_overtakes),  CASE(test_first_row_is_late),
-		CASE(test_move_overtaken),   CASE(test_fault_after_unmapping),
+		CASE(test_in_order),	     CASE(test_any_order),	    CASE(test_nearly_in_order),
+		CASE(test_long_run),	     CASE(test_reuse_overtakes),    CASE(test_first_row_is_late),
+		CASE(test_move_overtaken),   CASE(test_moves_to_one_place), CASE(test_fault_after_unmapping),
 		CASE(test_seeds_below_rows), CASE(test_history_is_bounded),
 	};
 
