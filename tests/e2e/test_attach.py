@@ -108,6 +108,27 @@ def several_processes(t, source):
         t.none([row for row in done.books.rows if row["pid"] == other.pid], "the one not named has no rows")
 
 
+@case(sources=("bpf",))
+def two_observers(t, source):
+    """Two at once on one process: each has its own books, and both are right."""
+    with Process([prog("hold"), "2"]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        with Observer(source, "-p", str(held.pid)) as first:
+            first.attached(held.pid)
+            one = held.ask("map 21")
+            with Observer(source, "-p", str(held.pid)) as second:
+                second.attached(held.pid)
+                two = held.ask("map 34")
+                done_second = second.end()
+            three = held.ask("drop")
+            done_first = first.end()
+        t.balanced(done_first, "the first")
+        t.agrees(done_first, [one, two, three], "the first: readings agree")
+        t.balanced(done_second, "the second")
+        t.agrees(done_second, [two], "the second: readings agree")
+
+
 @case()
 def process_that_ends(t, source):
     with Process([prog("hold"), "3"]) as held:

@@ -124,12 +124,15 @@ class MemoryGroup:
         with contextlib.suppress(OSError), open(os.path.join(self.path, name), "w", encoding="ascii") as file:
             file.write(str(value))
 
+    def limit(self, size):
+        self.write("memory.max" if self.second else "memory.limit_in_bytes", size)
+
     def reclaim(self):
         if self.second:
             self.write("memory.reclaim", "64M")
         else:
-            self.write("memory.limit_in_bytes", "1M")
-            self.write("memory.limit_in_bytes", "-1")
+            self.limit("1M")
+            self.limit("-1")
 
     def remove(self):
         os.rmdir(self.path)
@@ -163,6 +166,25 @@ def reclaim(t, source):
             t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
                  "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
             t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
+    finally:
+        wait_until(lambda: _removed(group), "the cgroup to go")
+
+
+@case()
+def out_of_memory(t, source):
+    """Killed by the kernel in the middle of a fault: the books are closed all the same."""
+    try:
+        group = MemoryGroup()
+    except OSError as err:
+        t.skip("all", f"no memory cgroup can be made here: {err}")
+        return
+    try:
+        group.limit("32M")
+        script = f"echo $$ >{group.path}/cgroup.procs; echo map 20000 | {prog('hold')} 0"
+        done = observe(source, ["/bin/sh", "-c", script])
+        t.balanced(done, rc=137)
+        killed = [ledger for ledger in done.books.ledgers.values() if str(ledger["image"]).endswith("/hold")]
+        t.ok(killed and killed[0]["closing"]["rss"] > 16 << 20, "what it held when it was killed is its closing", killed)
     finally:
         wait_until(lambda: _removed(group), "the cgroup to go")
 

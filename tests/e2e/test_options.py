@@ -7,7 +7,7 @@ import os
 import re
 
 import harness
-from harness import HEAPTRACE, TARGET, case, folder, new_path, observe, once, prog, run
+from harness import HEAPTRACE, PYTHON, TARGET, case, folder, new_path, observe, once, prog, run
 
 
 @case("syscalls")
@@ -77,11 +77,15 @@ def text_formats(t, source):
 
 @case()
 def columns_are_aligned(t, source):
-    done = run([HEAPTRACE, "-s", source, "--", TARGET, "--order", "ascending"], timeout=120)
+    """From no change at all up to 2 TiB."""
+    huge = "import mmap; mmap.mmap(-1, 2 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000).close()"
+    done = run([HEAPTRACE, "-s", source, "--", PYTHON, "-c", huge])
     t.equal(done.rc, 0, "status", done)
-    rows = [line for line in done.err.splitlines() if re.match(r"^ *\d+\.\d{6} ", line) and " mmap(" in line]
-    t.ok(len(rows) > 10, "timeline rows were found", done.err[:2000])
-    t.equal(len({line.index(" mmap(") for line in rows}), 1, "the call begins in the same column in every row", *rows[:40])
+    rows = [line for line in done.err.splitlines() if re.match(r"^ *\d+\.\d{6} ", line)]
+    calls = {name: [line for line in rows if f" {name}(" in line] for name in ("mmap", "munmap", "mprotect", "brk")}
+    t.ok(any(str(2 << 30) in line for line in calls["mmap"]), "2 TiB are there, in kB", done.err[:2000])
+    columns = {line.index(f" {name}(") for name, lines in calls.items() for line in lines}
+    t.equal(len(columns), 1, "the call begins in the same column in every row", *rows[:40])
 
 
 @case()

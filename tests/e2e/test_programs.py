@@ -103,6 +103,24 @@ def environment_is_untouched(t, source):
     t.equal(lines(done.out), lines(alone.out), "limits, signals, descriptors, capabilities and the like are the same")
 
 
+@case(sources=("bpf",))
+def tracer_inside(t, source):
+    """A debugger among the observed processes pokes and stops the others."""
+    done = observe(source, ["strace", "-f", "-o", "/dev/null", "/bin/sh", "-c", "/bin/true; /bin/true"])
+    t.balanced(done)
+
+
+@case()
+def many_mappings(t, source):
+    """As many as the kernel allows, and a fork of them."""
+    script = ("import mmap, os\n"
+              "maps = [mmap.mmap(-1, 4096 * 2, prot=1 + i % 2 * 2) for i in range(20000)]\n"
+              "pid = os.fork()\n"
+              "maps.clear() if pid == 0 else os.waitpid(pid, 0)\n"
+              "os._exit(0)\n")
+    t.balanced(observe(source, [PYTHON, "-S", "-E", "-c", script]))
+
+
 @case()
 def target_alone(t, source):
     done = observe(source, [TARGET])
