@@ -129,6 +129,7 @@ static bool balances(const struct ledger *ledger, const struct ledger_view *view
 		return false;
 	if (view->proc_known && !same_usage(&view->proc, &view->closing))
 		return false;
+	/* Rows of unknown cause that cancel each other out, or a gap, are none the less unknown. */
 	return usage_is_zero(&view->unattributed) && !ledger->unattributed_effect;
 }
 
@@ -166,6 +167,5 @@ void ledger_close(struct ledger *ledger, const struct event *close, uint64_t los
 	};
 	books_sub(&gap, &sum);
 	books_add(&ret_view->unattributed, &gap);
-	/* A gap that rows of unknown cause happen to cancel is none the less two faults. */
-	ret_view->balanced = usage_is_zero(&gap) && balances(ledger, ret_view);
+	ret_view->balanced = balances(ledger, ret_view);
 }

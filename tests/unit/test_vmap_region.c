@@ -236,6 +236,16 @@ static void test_no_arena(void **state)
 	change = ROW("mmap", 8 * base + pages(1), 0, ARENA_BYTES, PROT_NONE, flags, -1ULL, 0);
 	apply(*state, &change, &region);
 	assert_int_equal(region.kind, REGION_ANON);
+	/* Opened from its start, but then cut up: glibc gives back all of a heap or nothing. */
+	change = ROW("mmap", 12 * base, 0, ARENA_BYTES, PROT_NONE, flags, -1ULL, 0);
+	apply(*state, &change, &region);
+	change = ROW("mprotect", 0, 12 * base, pages(4), RW);
+	apply(*state, &change, &region);
+	assert_int_equal(region.kind, REGION_ARENA);
+	change = ROW("munmap", 0, 12 * base + ARENA_BYTES / 2, ARENA_BYTES / 4);
+	apply(*state, &change, &region);
+	fault(*state, 12 * base, pages(1), 0, &region);
+	assert_int_equal(region.kind, REGION_ANON);
 }
 
 /* An arena older than the watch is known by its two parts between boundaries. */
