@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/perf_faults.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Two events a CPU and thread: minor and major faults, which the kernel counts as they end (mm_account_fault). They share
+ * the CPU's buffer and are told apart by the size of their records, as one has a field more. */
+#define SAMPLE_MINOR (PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_ADDR)
+#define SAMPLE_MAJOR (SAMPLE_MINOR | PERF_SAMPLE_PERIOD)
+
+/* What an ordinary user may lock for each CPU by default (perf_event_mlock_kb = 516) is this and the header's page. */
+#define RING_BYTES_MAX (512u << 10)
+#define RING_BYTES_MIN (16u << 10)
+
+struct sample {
+	struct perf_event_header header;
+	uint32_t pid, tid;
+	uint64_t time, addr;
+};
+
+struct major_sample {
+	struct sample sample;
+	uint64_t period;
+};
+
+struct loss {
+	struct perf_event_header header;
+	uint64_t id, lost;
+};
+
+/* The buffer of one CPU. */
+struct cpu_ring {
+	struct perf_event_mmap_page *page; /* NULL: none yet */
+	char *data;
+	uint64_t bytes; /* of the data, a power of two */
+	uint64_t head;	/* as last read */
+	uint64_t tail;
+	struct perf_fault next;
+	bool has_next; /* @next is the record before @tail */
+	int owner_fd;  /* the event whose buffer it is; the others of this CPU write to it */
+	bool offline;
+};
+
+struct perf_faults {
+	int cpu_count;
+	uint64_t ring_bytes; /* as small as it had to be so far */
+	uint64_t lost;
+	int *fds;
+	size_t fd_count, fd_cap;
+	struct cpu_ring rings[];
+};
+
+struct perf_faults *perf_faults_new(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	size_t count = cpus > 0 ? (size_t)cpus : 1;
+	struct perf_faults *faults = calloc(1, sizeof(*faults) + count * sizeof(faults->rings[0]));
+
+	if (!faults)
+		return NULL;
+	faults->cpu_count = (int)count;
+	faults->ring_bytes = RING_BYTES_MAX;
+	return faults;
+}
+
+void perf_faults_free(struct perf_faults *faults)
+{
+	if (!faults)
+		return;
+	for (int cpu = 0; cpu < faults->cpu_count; cpu++) {
+		struct cpu_ring *ring = &faults->rings[cpu];
+
+		if (ring->page)
+			munmap(ring->page, ring->bytes + (size_t)sysconf(_SC_PAGESIZE));
+	}
+	for (size_t i = 0; i < faults->fd_count; i++)
+		close(faults->fds[i]);
+	free(faults->fds);
+	free(faults);
+}
+
+static int fd_keep(struct perf_faults *faults, int fd)
+{
+	if (faults->fd_count == faults->fd_cap) {
+		size_t cap = faults->fd_cap ? faults->fd_cap * 2 : 16;
+		int *fds = reallocarray(faults->fds, cap, sizeof(*fds));
+
+		if (!fds)
+			return -ENOMEM;
+		faults->fds = fds;
+		faults->fd_cap = cap;
+	}
+	faults->fds[faults->fd_count++] = fd;
+	return 0;
+}
+
+static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = 1,
+		.sample_type = config == PERF_COUNT_SW_PAGE_FAULTS_MAJ ? SAMPLE_MAJOR : SAMPLE_MINOR,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+		.inherit = 1,
+		.disabled = on_exec,
+		.enable_on_exec = on_exec,
+		.watermark = 1,
+		.wakeup_watermark = RING_BYTES_MAX / 4,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Maps the buffer of a CPU, smaller where the user's allowance of locked memory is used up. 0 or -errno. */
+static int ring_map(struct perf_faults *faults, struct cpu_ring *ring, int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *at = MAP_FAILED;
+
+	while (at == MAP_FAILED) {
+		at = mmap(NULL, page + faults->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (at != MAP_FAILED)
+			break;
+		if (faults->ring_bytes <= RING_BYTES_MIN)
+			return -errno;
+		faults->ring_bytes /= 2;
+	}
+	ring->page = at;
+	ring->data = (char *)at + page;
+	ring->bytes = faults->ring_bytes;
+	ring->owner_fd = fd;
+	return 0;
+}
+
+/* The first event of a CPU has the buffer, and tells when it fills. */
+static int event_connect(struct perf_faults *faults, struct cpu_ring *ring, int fd)
+{
+	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid) };
+	int err;
+
+	if (ring->page)
+		return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->owner_fd) ? -errno : 0;
+	err = ring_map(faults, ring, fd);
+	if (err)
+		return err;
+	if (fcntl(fd, F_SETOWN_EX, &owner) || fcntl(fd, F_SETFL, O_ASYNC))
+		return -errno;
+	return 0;
+}
+
+static int cpu_watch(struct perf_faults *faults, int cpu, pid_t tid, bool on_exec)
+{
+	static const uint64_t configs[] = { PERF_COUNT_SW_PAGE_FAULTS_MIN, PERF_COUNT_SW_PAGE_FAULTS_MAJ };
+	struct cpu_ring *ring = &faults->rings[cpu];
+
+	for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
+		int fd = event_open(configs[i], tid, cpu, on_exec), err;
+
+		if (fd == -ENODEV) { /* the CPU is offline */
+			ring->offline = true;
+			return 0;
+		}
+		if (fd < 0)
+			return fd;
+		err = fd_keep(faults, fd);
+		if (err) {
+			close(fd);
+			return err;
+		}
+		err = event_connect(faults, ring, fd);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec)
+{
+	int err = 0;
+
+	for (int cpu = 0; cpu < faults->cpu_count && !err; cpu++)
+		err = cpu_watch(faults, cpu, tid, on_exec);
+	return err;
+}
+
+enum perf_faults_kind perf_faults_parse(const void *record, size_t size, struct perf_fault *out)
+{
+	const struct perf_event_header *header = record;
+	struct sample sample;
+	struct loss loss;
+
+	if (header->type == PERF_RECORD_LOST && size >= sizeof(loss)) {
+		memcpy(&loss, record, sizeof(loss));
+		out->addr = loss.lost;
+		return PERF_FAULTS_LOST;
+	}
+	if (header->type != PERF_RECORD_SAMPLE || (size != sizeof(sample) && size != sizeof(struct major_sample)))
+		return PERF_FAULTS_OTHER;
+	memcpy(&sample, record, sizeof(sample));
+	*out = (struct perf_fault){
+		.ts_ns = sample.time,
+		.addr = sample.addr,
+		.pid = (pid_t)sample.pid,
+		.tid = (pid_t)sample.tid,
+		.major = size == sizeof(struct major_sample),
+	};
+	return PERF_FAULTS_ONE;
+}
+
+/* Takes the next fault off the buffer into ring->next. False at its end. */
+static bool ring_advance(struct perf_faults *faults, struct cpu_ring *ring)
+{
+	char bytes[sizeof(struct major_sample)] __attribute__((aligned(8)));
+
+	ring->has_next = false;
+	while (ring->tail != ring->head) {
+		uint64_t at = ring->tail & (ring->bytes - 1), left = ring->bytes - at;
+		const struct perf_event_header *header = (const void *)(ring->data + at);
+		size_t size = header->size, part;
+
+		if (size < sizeof(*header) || size > ring->head - ring->tail) { /* never, as the kernel writes it */
+			ring->tail = ring->head;
+			return false;
+		}
+		ring->tail += size;
+		if (size > sizeof(bytes))
+			continue;
+		part = size < left ? size : left;
+		memcpy(bytes, header, part);
+		memcpy(bytes + part, ring->data, size - part);
+		switch (perf_faults_parse(bytes, size, &ring->next)) {
+		case PERF_FAULTS_ONE:
+			ring->has_next = true;
+			return true;
+		case PERF_FAULTS_LOST:
+			faults->lost += ring->next.addr;
+			break;
+		case PERF_FAULTS_OTHER:
+			break;
+		}
+	}
+	return false;
+}
+
+/* The ring whose next fault is the oldest; NULL where none has one. */
+static struct cpu_ring *oldest(struct perf_faults *faults)
+{
+	struct cpu_ring *best = NULL;
+
+	for (int cpu = 0; cpu < faults->cpu_count; cpu++) {
+		struct cpu_ring *ring = &faults->rings[cpu];
+
+		if (ring->has_next && (!best || ring->next.ts_ns < best->next.ts_ns))
+			best = ring;
+	}
+	return best;
+}
+
+size_t perf_faults_drain(struct perf_faults *faults, perf_fault_fn fn, void *ctx)
+{
+	struct cpu_ring *ring;
+	size_t count = 0;
+
+	for (int cpu = 0; cpu < faults->cpu_count; cpu++) {
+		ring = &faults->rings[cpu];
+		if (!ring->page)
+			continue;
+		ring->head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+		if (ring->head != ring->tail && !ring_advance(faults, ring))
+			__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+	}
+	while ((ring = oldest(faults))) {
+		fn(ctx, &ring->next);
+		count++;
+		ring_advance(faults, ring);
+		__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+	}
+	return count;
+}
+
+uint64_t perf_faults_lost(struct perf_faults *faults)
+{
+	uint64_t lost = faults->lost;
+
+	faults->lost = 0;
+	return lost;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* perf_faults: the page faults that threads take in user mode, with their addresses, from the kernel's software events.
+ * Needs no rights beyond those to trace the threads, as long as kernel.perf_event_paranoid is at most 2. */
+#ifndef HEAPTRACE_PERF_FAULTS_H
+#define HEAPTRACE_PERF_FAULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct perf_faults;
+
+/* One fault, as the kernel has completed it. */
+struct perf_fault {
+	uint64_t ts_ns; /* CLOCK_MONOTONIC */
+	uint64_t addr;
+	pid_t pid, tid;
+	bool major;
+};
+
+/* What a record of the ring is. */
+enum perf_faults_kind { PERF_FAULTS_ONE, PERF_FAULTS_LOST, PERF_FAULTS_OTHER };
+
+/* Takes one fault. */
+typedef void (*perf_fault_fn)(void *ctx, const struct perf_fault *fault);
+
+/* Nothing watched yet. SIGIO goes to the calling thread whenever a buffer has filled by a quarter. NULL on lack of memory. */
+struct perf_faults *perf_faults_new(void);
+
+/* Closes everything; NULL is legal. */
+void perf_faults_free(struct perf_faults *faults);
+
+/* Watches thread @tid and all threads and processes that it makes from now on; with @on_exec, beginning at its next exec.
+ * 0, or -errno: -EACCES where the kernel does not allow it, -EMFILE where there are too few descriptors. */
+int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec);
+
+/* Hands over all faults that have been recorded, in the order of their times. Returns how many. */
+size_t perf_faults_drain(struct perf_faults *faults, perf_fault_fn fn, void *ctx);
+
+/* How many faults found no room since the last call. */
+uint64_t perf_faults_lost(struct perf_faults *faults);
+
+/* Decodes one record of @size bytes. PERF_FAULTS_ONE with @out filled, PERF_FAULTS_LOST with the number in out->addr, or
+ * PERF_FAULTS_OTHER. */
+enum perf_faults_kind perf_faults_parse(const void *record, size_t size, struct perf_fault *out);
+
+#endif

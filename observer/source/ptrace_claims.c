@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/ptrace_claims.h"
+
+#include "base/procfs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define ENTRIES	   512u
+#define NEAR_BYTES (64u << 10) /* fault_around_bytes of mm/memory.c; also the usual small folios */
+#define FAR_BYTES  (2u << 20)  /* a huge page */
+#define SHMEM_DEVS 32
+
+static uint64_t page_number(const struct ptrace_mm *mm, uint64_t addr)
+{
+	return addr / mm->view.page_size;
+}
+
+/* Reads up to ENTRIES entries of pagemap from page @first. How many there are; fewer past the end of the address space. */
+static size_t entries_read(const struct ptrace_mm *mm, uint64_t first, uint64_t end, uint64_t *out)
+{
+	size_t want = end - first < ENTRIES ? (size_t)(end - first) : ENTRIES;
+	ssize_t got = pread(mm->pagemap_fd, out, want * sizeof(*out), (off_t)(first * sizeof(*out)));
+
+	return got > 0 ? (size_t)got / sizeof(*out) : 0;
+}
+
+int claims_look(struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *change)
+{
+	uint64_t entries[ENTRIES], page = page_number(mm, start), last = page_number(mm, end);
+	size_t got;
+
+	for (; page < last; page += got) {
+		got = entries_read(mm, page, last, entries);
+		if (!got)
+			break;
+		if (shadow_look(&mm->shadow, page, entries, got, change))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void claims_count(const struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *sum)
+{
+	uint64_t entries[ENTRIES], page = page_number(mm, start), last = page_number(mm, end);
+	size_t got;
+
+	for (; page < last; page += got) {
+		got = entries_read(mm, page, last, entries);
+		if (!got)
+			break;
+		shadow_count(&mm->shadow, page, entries, got, sum);
+	}
+}
+
+/* The devices whose files are shared memory: the kernel's own, which memfd, shmget and shared anonymous mappings have, and
+ * those of every tmpfs. */
+struct shmem_devs {
+	bool known;
+	unsigned int count;
+	uint64_t devs[SHMEM_DEVS];
+};
+
+static void shmem_devs_find(struct shmem_devs *devs)
+{
+	struct buf text = { 0 };
+	struct stat status;
+	int fd = memfd_create("heaptrace", MFD_CLOEXEC);
+	char *line, *rest;
+
+	devs->known = true;
+	if (fd >= 0) {
+		if (!fstat(fd, &status))
+			devs->devs[devs->count++] = status.st_dev;
+		close(fd);
+	}
+	if (procfs_read(getpid(), "mountinfo", &text))
+		goto out;
+	for (line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		const char *type = strstr(line, " - ");
+		unsigned int major, minor;
+
+		if (!type || (strncmp(type, " - tmpfs ", 9) != 0 && strncmp(type, " - devtmpfs ", 12) != 0))
+			continue;
+		if (sscanf(line, "%*d %*d %u:%u", &major, &minor) == 2 && devs->count < SHMEM_DEVS)
+			devs->devs[devs->count++] = makedev(major, minor);
+	}
+out:
+	buf_free(&text);
+}
+
+struct finding {
+	uint64_t addr;
+	uint64_t dev;
+	bool found;
+};
+
+static int map_find(void *ctx, const struct procfs_map *map)
+{
+	struct finding *finding = ctx;
+
+	if (finding->addr >= map->end)
+		return 0;
+	finding->found = finding->addr >= map->start && map->inode;
+	finding->dev = map->dev;
+	return 1;
+}
+
+static bool is_shmem(const struct ptrace_mm *mm, uint64_t addr)
+{
+	static struct shmem_devs devs;
+	struct finding finding = { .addr = addr };
+
+	if (!devs.known)
+		shmem_devs_find(&devs);
+	procfs_maps(mm->fd_tid, map_find, &finding);
+	for (unsigned int i = 0; finding.found && i < devs.count; i++) {
+		if (devs.devs[i] == finding.dev)
+			return true;
+	}
+	return false;
+}
+
+int64_t claims_shmem_part(const struct ptrace_mm *mm, uint64_t addr, int64_t bytes, const struct usage *delta)
+{
+	if (!bytes || !delta->shmem)
+		return 0;
+	if (!delta->file)
+		return bytes;
+	return is_shmem(mm, addr) ? bytes : 0;
+}
+
+/* VIRT that grew without a call is that of a mapping which grows downward to the page of a fault: the kernel moves its
+ * start exactly there (expand_downwards). Which of @starts it is that a fault at @low makes grow by at most @limit; NULL
+ * where it is none. */
+static uint64_t *growing_find(uint64_t *starts, unsigned int count, uint64_t low, int64_t limit)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (low < starts[i] && starts[i] - low <= (uint64_t)limit)
+			return &starts[i];
+	}
+	return NULL;
+}
+
+static void growth_claim(struct ptrace_mm *mm, const struct usage *delta, struct claim *claims)
+{
+	int64_t left = delta->virt;
+
+	for (size_t i = 0; i < mm->run_count && left > 0; i++) {
+		uint64_t *start = growing_find(mm->growing, mm->growing_count, mm->runs[i].start, left);
+
+		if (!start)
+			continue;
+		claims[i].delta.virt = (int64_t)(*start - mm->runs[i].start);
+		claims[i].grew = true;
+		left -= claims[i].delta.virt;
+		*start = mm->runs[i].start;
+	}
+}
+
+int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit)
+{
+	uint64_t starts[GROWING_MAX];
+	int64_t left = limit;
+
+	memcpy(starts, mm->growing, sizeof(starts));
+	for (size_t i = 0; i < mm->run_count && left > 0; i++) {
+		uint64_t *start = growing_find(starts, mm->growing_count, mm->runs[i].start, left);
+
+		if (!start)
+			continue;
+		left -= (int64_t)(*start - mm->runs[i].start);
+		*start = mm->runs[i].start;
+	}
+	return limit - left;
+}
+
+static int64_t run_bytes(const struct ptrace_run *run)
+{
+	return (int64_t)(run->end - run->start);
+}
+
+/* All runs touched new anonymous pages, one page a fault, and nothing else happened: the sums tell it. */
+static bool all_anonymous(const struct ptrace_mm *mm, const struct usage *delta)
+{
+	int64_t bytes = 0;
+
+	if (delta->file || delta->shmem || delta->swap)
+		return false;
+	for (size_t i = 0; i < mm->run_count; i++)
+		bytes += run_bytes(&mm->runs[i]);
+	return bytes == delta->anon;
+}
+
+static int anonymous_claim(struct ptrace_mm *mm, struct claim *claims)
+{
+	for (size_t i = 0; i < mm->run_count; i++) {
+		struct ptrace_run *run = &mm->runs[i];
+		uint64_t first = page_number(mm, run->start);
+
+		claims[i].delta.anon = run_bytes(run);
+		if (shadow_set(&mm->shadow, first, page_number(mm, run->end) - first, PAGE_ANON))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Looks at the pages around each run, @reach bytes at either side at most, in aligned pieces of that size. */
+static int runs_look(struct ptrace_mm *mm, uint64_t reach, struct claim *claims)
+{
+	for (size_t i = 0; i < mm->run_count; i++) {
+		uint64_t start = mm->runs[i].start & ~(reach - 1), end = (mm->runs[i].end + reach - 1) & ~(reach - 1);
+
+		if (claims_look(mm, start, end, &claims[i].pages))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static struct page_counts pages_sum(const struct ptrace_mm *mm, const struct claim *claims)
+{
+	struct page_counts sum = { 0 };
+
+	for (size_t i = 0; i < mm->run_count; i++) {
+		sum.anon += claims[i].pages.anon;
+		sum.file += claims[i].pages.file;
+		sum.doubtful += claims[i].pages.doubtful;
+	}
+	return sum;
+}
+
+/* Whether the pages explain the change, doubtful ones being either all anonymous or all the zero page. */
+static bool pages_agree(const struct ptrace_mm *mm, const struct claim *claims, const struct usage *delta)
+{
+	struct page_counts sum = pages_sum(mm, claims);
+	int64_t size = (int64_t)mm->view.page_size;
+
+	return sum.file * size == delta->file + delta->shmem &&
+	       (sum.anon * size == delta->anon || (sum.anon + sum.doubtful) * size == delta->anon);
+}
+
+/* Settles the doubt the way that comes nearer to the change, and turns pages into bytes. */
+static void pages_claim(struct ptrace_mm *mm, const struct usage *delta, struct claim *claims)
+{
+	struct page_counts sum = pages_sum(mm, claims);
+	int64_t size = (int64_t)mm->view.page_size;
+	bool anon = llabs(delta->anon - (sum.anon + sum.doubtful) * size) < llabs(delta->anon - sum.anon * size);
+
+	for (size_t i = 0; i < mm->run_count; i++) {
+		const struct ptrace_run *run = &mm->runs[i];
+		const struct page_counts *pages = &claims[i].pages;
+		int64_t file = pages->file * size;
+
+		claims[i].delta.anon = (pages->anon + (anon ? pages->doubtful : 0)) * size;
+		claims[i].delta.shmem = claims_shmem_part(mm, run->start, file, delta);
+		claims[i].delta.file = file - claims[i].delta.shmem;
+		if (sum.doubtful)
+			shadow_decide(&mm->shadow, page_number(mm, run->start & ~(uint64_t)(FAR_BYTES - 1)),
+				      (run_bytes(run) + 2 * (int64_t)FAR_BYTES) / size, anon ? PAGE_ANON : PAGE_NONE);
+	}
+}
+
+int claims_make(struct ptrace_mm *mm, const struct usage *delta, bool alone, struct claim *claims)
+{
+	struct usage pages = *delta;
+	int err;
+
+	memset(claims, 0, mm->run_count * sizeof(*claims));
+	growth_claim(mm, delta, claims);
+	pages.virt = 0;
+	if (usage_is_zero(&pages))
+		return 0;
+	if (all_anonymous(mm, &pages))
+		return anonymous_claim(mm, claims);
+	err = runs_look(mm, mm->view.page_size, claims);
+	if (!err && !pages_agree(mm, claims, &pages))
+		err = runs_look(mm, NEAR_BYTES, claims);
+	if (!err && !pages_agree(mm, claims, &pages))
+		err = runs_look(mm, FAR_BYTES, claims);
+	if (err)
+		return err;
+	pages_claim(mm, &pages, claims);
+	if (alone && mm->run_count == 1) {
+		int64_t grown = claims[0].delta.virt;
+
+		claims[0].delta = pages;
+		claims[0].delta.virt = grown;
+	}
+	return 0;
+}

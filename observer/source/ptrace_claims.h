@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ptrace_claims: which part of a change of level the runs of faults have made, by the pages that they were taken on. */
+#ifndef HEAPTRACE_PTRACE_CLAIMS_H
+#define HEAPTRACE_PTRACE_CLAIMS_H
+
+#include "source/ptrace_state.h"
+
+/* What one run has done. */
+struct claim {
+	struct usage delta;
+	struct page_counts pages;
+	bool grew; /* the stack, or another mapping that grows downward */
+};
+
+/* Fills one claim for each run of @mm, given that the level has changed by @delta since it was last booked. With @alone
+ * nothing but the runs is known to have changed it. 0 or -ENOMEM. */
+int claims_make(struct ptrace_mm *mm, const struct usage *delta, bool alone, struct claim *claims);
+
+/* By how much, @limit at most, the runs that wait have made mappings grow downward. */
+int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit);
+
+/* Brings what is known of the pages of a range up to date. 0 or -ENOMEM. */
+int claims_look(struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *change);
+
+/* Counts the pages of a range as they are now. */
+void claims_count(const struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *sum);
+
+/* Divides @pages, of files or shared memory, at @addr: those of shared memory, given how both parts of the level changed. */
+int64_t claims_shmem_part(const struct ptrace_mm *mm, uint64_t addr, int64_t bytes, const struct usage *delta);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/ptrace_stops.h"
+
+#include "base/procfs.h"
+#include "source/ptrace_books.h"
+#include "source/ptrace_calls.h"
+#include "source/ptrace_life.h"
+#include "source/ptrace_seccomp.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#define SYSCALL_STOP (SIGTRAP | 0x80) /* by PTRACE_O_TRACESYSGOOD */
+
+unsigned long stop_options(void)
+{
+	return PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+	       PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT;
+}
+
+/* A task that our filter is on stops by it, and needs a stop at the exit only of what it reports. All others stop at every
+ * call. A task that is gone meanwhile says so to wait(2): errors tell nothing new. */
+void stop_resume(struct ptrace_task *task)
+{
+	bool passes = task->state == TASK_EXITING || task->ignored || task->awaits_exec ||
+		      (task->filtered && !call_wants_exit(task));
+	int signal = task->signal;
+
+	task->signal = 0;
+	if (task->listening) {
+		task->listening = false;
+		task_set_state(task, TASK_LISTENING);
+		ptrace(PTRACE_LISTEN, task->tid, 0, 0);
+		return;
+	}
+	if (task->state != TASK_EXITING)
+		task_set_state(task, TASK_RUNNING);
+	ptrace(passes ? PTRACE_CONT : PTRACE_SYSCALL, task->tid, 0, (void *)(long)signal);
+}
+
+void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct ptrace_task *task;
+
+	while (!tracer->letting_go && (task = call_next(tracer, mm)))
+		stop_resume(task);
+}
+
+static pid_t event_message(const struct ptrace_task *task)
+{
+	unsigned long message = 0;
+
+	return ptrace(PTRACE_GETEVENTMSG, task->tid, 0, &message) ? 0 : (pid_t)message;
+}
+
+/* A stop at a syscall: @by_filter where our filter stopped it. */
+static void syscall_stop(struct tracer *tracer, struct ptrace_task *task, bool by_filter)
+{
+	struct __ptrace_syscall_info info = { 0 };
+	struct ptrace_entry entry;
+	struct ptrace_mm *mm = task->mm;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, task->tid, (void *)sizeof(info), &info) <= 0)
+		return;
+	if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
+		if (task->call.open)
+			call_exit(tracer, task, info.exit.rval);
+		if (!tracer->letting_go)
+			stop_resume(task);
+		if (mm)
+			stop_release(tracer, mm);
+		return;
+	}
+	entry = (struct ptrace_entry){ .arch = info.arch, .nr = info.entry.nr };
+	memcpy(entry.args, info.entry.args, sizeof(entry.args));
+	if (by_filter && (uint16_t)info.seccomp.ret_data == PTRACE_SECCOMP_MARK)
+		task->filtered = true;
+	/* A filtered task that was made to stop at a call's exit passes the entry of the next one twice: once by each way. */
+	if (tracer->letting_go || (!by_filter && task->filtered)) {
+		if (!tracer->letting_go)
+			stop_resume(task);
+		return;
+	}
+	if (call_enter(tracer, task, &entry))
+		stop_resume(task);
+	else
+		task_set_state(task, TASK_QUEUED);
+}
+
+static bool is_stop_signal(int signal)
+{
+	return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+/* A new task is stopped before its first instruction, and its parent still in the call that made it. */
+static void child_begin(struct tracer *tracer, struct ptrace_task *child, const struct ptrace_task *parent, int status)
+{
+	task_set_state(child, TASK_STOPPED);
+	child->listening = is_stop_signal(WSTOPSIG(status));
+	child->status = 0;
+	child->announced = true;
+	if (parent->attaching) {
+		child->status = status;
+		child->attaching = true;
+		child->pid = procfs_tgid(child->tid);
+		if (child->pid <= 0)
+			child->pid = child->tid;
+		return;
+	}
+	life_born(tracer, child, parent);
+	if (!tracer->letting_go)
+		stop_resume(child);
+}
+
+/* The parent's stop tells of a child, which stops by itself, before or after. */
+static void child_announce(struct tracer *tracer, const struct ptrace_task *parent)
+{
+	pid_t tid = event_message(parent);
+	struct ptrace_task *child = tid > 0 ? task_find(tracer, tid) : NULL;
+	int status;
+	pid_t got;
+
+	if (child || tid <= 0) {
+		if (child && !child->announced)
+			child_begin(tracer, child, parent, child->status);
+		return;
+	}
+	do
+		got = waitpid(tid, &status, __WALL);
+	while (got < 0 && errno == EINTR);
+	if (got != tid || !WIFSTOPPED(status))
+		return; /* killed before it began */
+	child = task_add(tracer, tid);
+	if (!child) {
+		tracer->error = -ENOMEM;
+		return;
+	}
+	child_begin(tracer, child, parent, status);
+}
+
+static void event_stop(struct tracer *tracer, struct ptrace_task *task, int event, int signal)
+{
+	switch (event) {
+	case PTRACE_EVENT_SECCOMP:
+		syscall_stop(tracer, task, true);
+		return;
+	case PTRACE_EVENT_FORK:
+	case PTRACE_EVENT_VFORK:
+	case PTRACE_EVENT_CLONE:
+		child_announce(tracer, task);
+		break;
+	case PTRACE_EVENT_EXEC:
+		books_collect(tracer);
+		life_exec(tracer, task, event_message(task));
+		break;
+	case PTRACE_EVENT_EXIT: {
+		struct ptrace_mm *mm = task->mm;
+		bool shared = mm && mm->tasks > 1;
+
+		life_last_stop(tracer, task);
+		task_set_state(task, TASK_EXITING);
+		stop_resume(task);
+		if (shared)
+			stop_release(tracer, mm);
+		return;
+	}
+	case PTRACE_EVENT_STOP:
+		task->listening = is_stop_signal(signal);
+		break;
+	default:
+		break;
+	}
+	if (!tracer->letting_go)
+		stop_resume(task);
+}
+
+static void stop_of(struct tracer *tracer, struct ptrace_task *task, int status)
+{
+	int signal = WSTOPSIG(status), event = status >> 16;
+
+	task_set_state(task, TASK_STOPPED);
+	task->listening = false;
+	if (event) {
+		event_stop(tracer, task, event, signal);
+		return;
+	}
+	if (signal == SYSCALL_STOP) {
+		syscall_stop(tracer, task, false);
+		return;
+	}
+	task->signal = signal;
+	if (!tracer->letting_go)
+		stop_resume(task);
+}
+
+void stop_handle(struct tracer *tracer, pid_t pid, int status)
+{
+	struct ptrace_task *task = task_find(tracer, pid);
+
+	if (!WIFSTOPPED(status)) {
+		struct ptrace_mm *mm = task ? task->mm : NULL;
+		bool shared = mm && mm->tasks > 1;
+
+		if (task)
+			life_gone(tracer, task, status);
+		if (shared)
+			stop_release(tracer, mm);
+		return;
+	}
+	if (!task) {
+		/* A child that stops before its parent's stop tells of it. */
+		task = task_add(tracer, pid);
+		if (!task)
+			tracer->error = -ENOMEM;
+		else
+			task->status = status;
+		return;
+	}
+	if (task->attaching) {
+		/* Kept until all threads of its process are stopped; an end is one too. */
+		task->status = status;
+		task_set_state(task, TASK_STOPPED);
+		return;
+	}
+	stop_of(tracer, task, status);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ptrace_stops: what each stop of a traced thread means, and how it goes on. */
+#ifndef HEAPTRACE_PTRACE_STOPS_H
+#define HEAPTRACE_PTRACE_STOPS_H
+
+#include "source/ptrace_state.h"
+
+/* The options that every task is seized with. */
+unsigned long stop_options(void);
+
+/* Handles what wait(2) has told of @pid. */
+void stop_handle(struct tracer *tracer, pid_t pid, int status);
+
+/* Resumes the stopped @task, delivering what its stop was for. */
+void stop_resume(struct ptrace_task *task);
+
+/* Lets threads go on that wait for others of their mm, as far as they may. */
+void stop_release(struct tracer *tracer, struct ptrace_mm *mm);
+
+#endif
