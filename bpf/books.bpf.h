@@ -234,6 +234,12 @@ int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 	return 0;
 }
 
+/* Whether @mm is the one that the task with the state @ts is watched on. */
+static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
+{
+	return ts && ts->mm == (u64)mm;
+}
+
 SEC("tp_btf/mmap_lock_acquire_returned")
 int BPF_PROG(on_mmap_lock_acquired, struct mm_struct *mm, bool write, bool success)
 {
@@ -246,6 +252,10 @@ int BPF_PROG(on_mmap_lock_acquired, struct mm_struct *mm, bool write, bool succe
 	if (!success || (!write && mm->mm_users.counter))
 		return 0;
 	ts = task_find(task);
+	if (is_own(ts, mm) && mm->mm_users.counter) {
+		ts->holds = 1;
+		return 0;
+	}
 	if (!ts && !maybe_foreign(task, mm))
 		return 0;
 	state = mm_find(mm);
@@ -255,19 +265,8 @@ int BPF_PROG(on_mmap_lock_acquired, struct mm_struct *mm, bool write, bool succe
 		kernel_read(mm, &state->closing);
 		state->closing_read = 1;
 	}
-	if (!write)
-		return 0;
-	state->writer = task->pid;
-	state->order++;
-	if (ts)
-		ts->order = state->order;
-	if (state->vm_shadow != (s64)mm->total_vm) {
-		struct row row = { .cause = WIRE_IN_FLIGHT, .count = 1, .nr = -1 };
-
-		row.delta.virt = mm->total_vm - state->vm_shadow;
-		state->vm_shadow = mm->total_vm;
-		row_emit(state, &row, NULL);
-	}
+	if (write)
+		state->writer = task->pid;
 	return 0;
 }
 
@@ -276,17 +275,25 @@ int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm, bool write)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
+	bool own = is_own(ts, mm);
 	struct wire_pages delta = {};
 	struct wire_mm *state;
 
-	if (!ts && !maybe_foreign(task, mm))
+	/* A thread that was attached to in the middle of a call may hold the lock without our having seen it taken. */
+	if (own ? !ts->holds && ts->where != IN_FLIGHT : !ts && !maybe_foreign(task, mm))
 		return 0;
 	state = mm_find(mm);
-	if (!state || state->writer != task->pid)
+	if (!state || (!own && state->writer != task->pid))
 		return 0;
 	delta.virt = mm->total_vm - state->vm_shadow;
 	state->vm_shadow = mm->total_vm;
-	state->writer = 0;
+	state->order++;
+	if (own) {
+		ts->holds = 0;
+		ts->order = state->order;
+	} else {
+		state->writer = 0;
+	}
 	if (delta.virt)
 		book(state, ts, &delta);
 	return 0;

@@ -33,8 +33,7 @@ static __always_inline long ring_send(void *record, u64 size)
 
 static __always_inline bool ring_has_room(void)
 {
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) + config.ring_headroom <
-	       bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < config.ring_limit;
 }
 
 static __always_inline void info_dropped(void)
@@ -111,23 +110,21 @@ static __always_inline void args_fill(u64 *args, struct pt_regs *regs)
 	args[5] = SYSCALL_ARG5(regs);
 }
 
-/* Sends @row; @regs are those of its syscall, or NULL. */
-static __noinline int row_emit(struct wire_mm *mm, struct row *row, struct pt_regs *regs)
+/* Puts @row of the mm numbered @mm_id into the ring; @regs are those of its syscall, or NULL. False if it is full. */
+static __noinline bool row_send(u64 mm_id, const struct row *row, struct pt_regs *regs)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_change *change;
 
-	if (!mm->open_sent)
-		open_send(mm, NULL);
-	if (!mm->open_sent || !ring_has_room())
-		return row_fold(mm, row);
+	if (!ring_has_room())
+		return false;
 	change = bpf_ringbuf_reserve(&ring, sizeof(*change), 0);
 	if (!change)
-		return row_fold(mm, row);
+		return false;
 	change->head.kind = WIRE_CHANGE;
 	change->head.cause = row->cause;
 	change->head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
-	change->head.mm = mm->id;
+	change->head.mm = mm_id;
 	change->head.pid = task->tgid;
 	change->head.tid = task->pid;
 	bpf_get_current_comm(change->head.comm, sizeof(change->head.comm));
@@ -144,7 +141,17 @@ static __noinline int row_emit(struct wire_mm *mm, struct row *row, struct pt_re
 	change->nr = row->nr;
 	change->returned = row->returned;
 	bpf_ringbuf_submit(change, wakeup_flags());
-	return 0;
+	return true;
+}
+
+/* Has @row arrive in one way or the other. */
+static __noinline int row_emit(struct wire_mm *mm, struct row *row, struct pt_regs *regs)
+{
+	if (!mm->open_sent)
+		open_send(mm, NULL);
+	if (mm->open_sent && row_send(mm->id, row, regs))
+		return 0;
+	return row_fold(mm, row);
 }
 
 #endif

@@ -82,6 +82,8 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->order = 0;
+	ts->opened = 0;
+	ts->holds = 0;
 	ts->mm = id ? (u64)mm : 0;
 	ts->mm_id = id;
 	if (id)

@@ -35,6 +35,8 @@ struct task_state {
 	u32 guest;	/* a process that borrows another's mm (vfork) until its exec */
 	u32 await_exec; /* begins to be watched at its next exec */
 	u32 newborn;	/* has not returned from the syscall that made it */
+	u32 opened;	/* the reader knows the mm */
+	u32 holds;	/* has, or has downgraded, the write lock of its mm */
 	u32 reclaim;	/* inside direct reclaim */
 	u32 reading;	/* one of our programs reads user memory */
 	u32 dirty;	/* own is not zero */

@@ -73,11 +73,36 @@ static __always_inline bool maps_file(s32 nr, struct pt_regs *regs, long ret)
 	return nr == config.nr_mmap && !(ret < 0 && ret >= -4095) && !(SYSCALL_ARG3(regs) & map_anonymous);
 }
 
+/* Sends the row of the call that @ts returns from with @ret. */
+static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct pt_regs *regs)
+{
+	struct row row = { .delta = ts->own,
+			   .cause = WIRE_SYSCALL,
+			   .nr = nr,
+			   .ret = ret,
+			   .returned = 1,
+			   .count = 1,
+			   .order = ts->order };
+	struct wire_mm *state;
+
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
+	ts->dirty = 0;
+	if (maps_file(nr, regs, ret))
+		path_send(file_of_fd(SYSCALL_ARG4(regs)));
+	if (ts->opened && row_send(ts->mm_id, &row, regs))
+		return 0;
+	state = mm_of_pending(ts);
+	if (!state)
+		return 0;
+	row_emit(state, &row, regs);
+	ts->opened = state->open_sent;
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
 	struct task_state *ts = task_find(bpf_get_current_task_btf());
-	struct row row = {};
 	struct wire_mm *state;
 	bool listed;
 	s32 nr;
@@ -85,37 +110,20 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	if (!ts || !ts->watched || ts->await_exec || ts->where == IN_USER)
 		return 0;
 	nr = ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(bpf_get_current_task_btf());
-	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)];
-	if (ts->newborn) {
-		ts->newborn = 0;
-		listed = false;
-	}
-	if (!listed && !ts->dirty && !ts->kernel.count) {
-		ts->where = IN_USER;
-		return 0;
-	}
-	state = mm_of_pending(ts);
-	if (!state) {
-		ts->where = IN_USER;
-		return 0;
-	}
-	faults_flush(ts, state); /* only of a task that was attached to in the middle of this call */
+	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)] && !ts->newborn;
+	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
-	kernel_faults_flush(ts, state);
+	/* User faults only of a task that was attached to in the middle of this call: sys_enter has sent all others. */
+	if (ts->kernel.count || ts->run.count || ts->fault_open) {
+		state = mm_of_pending(ts);
+		if (state) {
+			faults_flush(ts, state);
+			kernel_faults_flush(ts, state);
+		}
+	}
+	if (listed || ts->dirty)
+		call_send(ts, nr, ret, regs);
 	ts->where = IN_USER;
-	if (!listed && !ts->dirty)
-		return 0;
-	row.delta = ts->own;
-	row.cause = WIRE_SYSCALL;
-	row.nr = nr;
-	row.ret = ret;
-	row.returned = 1;
-	row.count = 1;
-	row.order = ts->order;
-	__builtin_memset(&ts->own, 0, sizeof(ts->own));
-	ts->dirty = 0;
-	if (listed && maps_file(nr, regs, ret))
-		path_send(file_of_fd(SYSCALL_ARG4(regs)));
-	return row_emit(state, &row, regs);
+	return 0;
 }

@@ -197,7 +197,7 @@ struct wire_stats {
 
 /* Set by the loader before load, constant for the verifier after that. */
 struct wire_config {
-	u64 ring_headroom; /* bytes of the ring kept for the beginning and the end of mms */
+	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for the beginning and the end of mms */
 	u32 cpu_count;	   /* possible CPUs */
 	u32 page_shift;
 	u32 follow; /* watch children that have an mm of their own */

@@ -98,7 +98,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 {
 	const struct memcall *call;
 
-	config->ring_headroom = ring_bytes / 4;
+	config->ring_limit = ring_bytes / 4 * 3;
 	config->cpu_count = (uint32_t)cpus;
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
