@@ -15,6 +15,8 @@ static pthread_barrier_t barrier;
 
 static void *work(void *arg)
 {
+	*(int *)arg = (int)gettid();
+	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	for (unsigned long i = 0; i < rounds; i++) {
 		char *at = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -26,12 +28,22 @@ static void *work(void *arg)
 		must(munmap(at, 2 * PAGE) == 0);
 	}
 	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
 	return arg;
+}
+
+/* The readings around the flood are taken while every thread waits at the barrier. */
+static void meet(const int *tids, unsigned int count)
+{
+	pthread_barrier_wait(&barrier);
+	for (unsigned int i = 0; i < count; i++)
+		wait_asleep(tids[i]);
 }
 
 int main(int argc, char **argv)
 {
 	pthread_t threads[THREADS_MAX];
+	int tids[THREADS_MAX];
 	unsigned int count;
 	char byte;
 
@@ -42,10 +54,12 @@ int main(int argc, char **argv)
 	must(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
 	must(pthread_barrier_init(&barrier, NULL, count + 1) == 0);
 	for (unsigned int i = 0; i < count; i++)
-		must(pthread_create(&threads[i], NULL, work, NULL) == 0);
+		must(pthread_create(&threads[i], NULL, work, &tids[i]) == 0);
 	must(write(STDOUT_FILENO, "ready\n", 6) == 6);
 	must(read(STDIN_FILENO, &byte, 1) == 1);
-	STEP("flood", pthread_barrier_wait(&barrier); pthread_barrier_wait(&barrier));
+	meet(tids, count);
+	STEP("flood", pthread_barrier_wait(&barrier); meet(tids, count));
+	pthread_barrier_wait(&barrier);
 	for (unsigned int i = 0; i < count; i++)
 		must(pthread_join(threads[i], NULL) == 0);
 	point("end");

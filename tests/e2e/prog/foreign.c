@@ -179,8 +179,7 @@ static int run_uffd(void)
 	range.range.len = PAGES * PAGE;
 	must(ioctl(fault_fd, UFFDIO_API, &api) == 0 && ioctl(fault_fd, UFFDIO_REGISTER, &range) == 0);
 	must(pthread_create(&thread, NULL, serve_faults, NULL) == 0);
-	STEP("acted on", touch(area, PAGES * PAGE));
-	must(pthread_join(thread, NULL) == 0);
+	STEP("acted on", touch(area, PAGES * PAGE); must(pthread_join(thread, NULL) == 0));
 	point("end");
 	points_print();
 	return 0;

@@ -161,6 +161,24 @@ static inline void points_print(void)
 	}
 }
 
+/* Waits until thread @tid sleeps: what it did before is done, and a reading of the memory that it shares is of one
+ * moment. */
+static inline void wait_asleep(int tid)
+{
+	char path[64], text[256] = "";
+	ssize_t got = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	while (!strstr(text, ") S ")) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		must(fd >= 0);
+		got = read(fd, text, sizeof(text) - 1);
+		must(got > 0 && close(fd) == 0);
+		text[got] = 0;
+	}
+}
+
 /* Writes one byte to each page of [@at, @at + @len). */
 static inline void touch(void *at, size_t len)
 {

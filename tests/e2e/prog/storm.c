@@ -102,6 +102,13 @@ static void shared_round(struct worker *w)
 	}
 }
 
+/* The readings around the storm are taken while every thread waits at the barrier. */
+static void wait_for_threads(const struct worker *workers)
+{
+	for (unsigned int i = 0; i < storm.threads; i++)
+		wait_asleep(workers[i].tid);
+}
+
 /* A warm-up round first, so that stack and code of each thread are there when the counting starts. */
 static void *work(void *arg)
 {
@@ -151,7 +158,9 @@ int main(int argc, char **argv)
 		must(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
 	}
 	pthread_barrier_wait(&storm.barrier);
-	STEP("storm", pthread_barrier_wait(&storm.barrier); pthread_barrier_wait(&storm.barrier));
+	wait_for_threads(workers);
+	STEP("storm", pthread_barrier_wait(&storm.barrier); pthread_barrier_wait(&storm.barrier);
+	     wait_for_threads(workers));
 	pthread_barrier_wait(&storm.barrier);
 	for (unsigned int i = 0; i < storm.threads; i++)
 		must(pthread_join(workers[i].thread, NULL) == 0);
