@@ -32,8 +32,7 @@ COMPILE = $(CC) $(LANGUAGE) $(WARN) $(HARDEN) $(INCLUDE) -MMD -MP $(CFLAGS) $(CP
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
 
-MODULES := libbpf libelf libdw zlib libzstd libseccomp libcap
-LIBS    := $(shell pkg-config --libs $(MODULES) 2>/dev/null || echo -lbpf -lelf -ldw -lz -lzstd -lseccomp -lcap)
+LIBS := $(shell pkg-config --libs libbpf 2>/dev/null || echo -lbpf)
 
 OBSERVER_C := $(wildcard observer/*.c observer/*/*.c)
 OBSERVER_O := $(OBSERVER_C:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/observer/source/bpf_object.o
