@@ -25,7 +25,10 @@ static __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u6
 	head_fill(&mark->head, WIRE_MARK, state->id);
 	mark->unread = err != 0;
 	mark->text_len = err ? 0 : len;
-	if (!state->open_sent || !ring_has_room() || ring_send(mark, sizeof(*mark)))
+	if (!state->open_sent)
+		open_send(state, NULL);
+	/* A phase must not be missed: labels may use the part of the ring that rows leave free. */
+	if (!state->open_sent || ring_send(mark, sizeof(*mark)))
 		info_dropped();
 	return 0;
 }

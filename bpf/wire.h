@@ -197,8 +197,8 @@ struct wire_stats {
 
 /* Set by the loader before load, constant for the verifier after that. */
 struct wire_config {
-	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for the beginning and the end of mms */
-	u32 cpu_count;	   /* possible CPUs */
+	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for marks, births and ends */
+	u32 cpu_count;	/* possible CPUs */
 	u32 page_shift;
 	u32 follow; /* watch children that have an mm of their own */
 	s32 nr_write, nr_execve, nr_execveat, nr_mmap;

@@ -68,6 +68,8 @@ static int ring_look(struct bpf_source *bpf, event_fn fn, void *ctx)
 	if (bpf->error || count < 0)
 		return bpf->error ? bpf->error : count;
 	err = bpf_late_settle(bpf->late);
+	if (!err)
+		err = bpf_decode_settle(bpf->decode);
 	return err ? err : count;
 }
 

@@ -30,6 +30,9 @@ struct bpf_decode {
 	uint64_t page_size;
 	event_fn fn;
 	void *ctx;
+	struct event held;	   /* an actor's row that may still grow */
+	char held_name[WIRE_COMM]; /* its name, where that is no static string */
+	bool holds;
 	unsigned int next_path; /* to be overwritten next */
 	struct pending_path paths[PENDING_PATHS];
 };
@@ -165,7 +168,7 @@ static void change_name(struct event_change *change, const struct wire_head *hea
 		return;
 	case WIRE_ACTOR:
 		change->cause = CAUSE_KERNEL;
-		change->name = nr >= 0 ? syscall_name(nr) : head->comm;
+		change->name = nr >= 0 ? syscall_name(nr) : head->comm; /* the record outlives the delivery */
 		return;
 	case WIRE_RECLAIM:
 		change->cause = CAUSE_KERNEL;
@@ -204,6 +207,36 @@ static void args_take(struct bpf_decode *decode, const struct wire_change *wire,
 		change->text = path_take(decode, wire->head.tid);
 }
 
+int bpf_decode_settle(struct bpf_decode *decode)
+{
+	if (!decode->holds)
+		return 0;
+	decode->holds = false;
+	return decode->fn(decode->ctx, &decode->held);
+}
+
+/* Adds @event, the row of an actor, to the one held, or holds it instead. */
+static int actor_hold(struct bpf_decode *decode, const struct event *event)
+{
+	struct event *held = &decode->held;
+	int err;
+
+	if (decode->holds && held->mm == event->mm && held->tid == event->tid &&
+	    !strcmp(held->change.name, event->change.name)) {
+		usage_add(&held->change.delta, &event->change.delta);
+		held->change.count += event->change.count;
+		return 0;
+	}
+	err = bpf_decode_settle(decode);
+	*held = *event;
+	if (event->change.name == event->comm || !strcmp(event->change.name, event->comm)) {
+		memcpy(decode->held_name, event->comm, sizeof(decode->held_name));
+		held->change.name = decode->held_name;
+	}
+	decode->holds = true;
+	return err;
+}
+
 static int change_decode(struct bpf_decode *decode, const struct wire_change *wire)
 {
 	struct event event = event_of(&wire->head, EVENT_CHANGE);
@@ -220,6 +253,8 @@ static int change_decode(struct bpf_decode *decode, const struct wire_change *wi
 		change->has_ret = wire->returned;
 		args_take(decode, wire, change);
 	}
+	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
+		return actor_hold(decode, &event);
 	return decode->fn(decode->ctx, &event);
 }
 
@@ -389,6 +424,13 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 
 	if (size < sizeof(*head))
 		return -EBADMSG;
+	/* Rows of others may pass what is held; what divides or closes the books may not. */
+	if (head->kind != WIRE_CHANGE && head->kind != WIRE_PATH) {
+		int err = bpf_decode_settle(decode);
+
+		if (err)
+			return err;
+	}
 	switch ((enum wire_kind)head->kind) {
 	case WIRE_CHANGE:
 		return size >= sizeof(struct wire_change) ? change_decode(decode, record) : -EBADMSG;

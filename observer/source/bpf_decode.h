@@ -22,6 +22,10 @@ void bpf_decode_redirect(struct bpf_decode *decode, event_fn fn, void *ctx);
 /* Decodes one record of @size bytes. 0; -EBADMSG where it is none; what the event function returned. */
 int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size);
 
+/* Delivers what is held back: changes of one foreign actor to one mm, page by page, become one row. To be called when
+ * there is no further record for now. 0, or what the event function returned. */
+int bpf_decode_settle(struct bpf_decode *decode);
+
 /* Delivers what a fold gained, @fold being the difference from what was delivered before. */
 int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, const struct wire_fold *fold,
 		    uint64_t ts_ns);

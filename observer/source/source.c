@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The one list, in the order of preference: a new source is its own file and a word here. */
-#define SOURCES &source_bpf, &source_replay
+#define SOURCES &source_bpf, &source_ptrace, &source_replay
 
 static const struct source_ops *const sources[] = { SOURCES };
 

@@ -186,10 +186,45 @@ static void causes_have_their_names(void **state)
 
 		seen.count = 0;
 		assert_int_equal(bpf_decode_record(decode, &change, sizeof(change)), 0);
+		assert_int_equal(bpf_decode_settle(decode), 0);
+		assert_int_equal(seen.count, 1);
 		assert_int_equal(seen.events[0].change.cause, cases[i].cause);
 		assert_string_equal(seen.name[0], cases[i].name);
 		assert_int_equal(seen.events[0].change.attributed, cases[i].attributed);
 	}
+}
+
+static void pages_taken_one_by_one_are_one_row(void **state)
+{
+	struct wire_change reclaim = {
+		.head = head_of(WIRE_CHANGE, WIRE_ACTOR), .delta = { .rss = { [WIRE_ANON] = -1 } }, .count = 1, .nr = -1
+	};
+	struct wire_change fault = { .head = head_of(WIRE_CHANGE, WIRE_FAULT_MINOR), .count = 1 };
+	struct wire_mark mark = { .head = head_of(WIRE_MARK, 0), .text_len = 11, .text = "heaptrace:m" };
+
+	(void)state;
+	strcpy(reclaim.head.comm, "kswapd0");
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(bpf_decode_record(decode, &reclaim, sizeof(reclaim)), 0);
+		if (i == 4)
+			assert_int_equal(bpf_decode_record(decode, &fault, sizeof(fault)), 0);
+	}
+	assert_int_equal(seen.count, 1); /* the fault passed it */
+	assert_int_equal(bpf_decode_record(decode, &mark, sizeof(mark)), 0);
+	assert_int_equal(seen.count, 3);
+	assert_string_equal(seen.name[1], "kswapd0");
+	assert_int_equal(seen.events[1].change.delta.anon, -10 * PAGE);
+	assert_int_equal(seen.events[1].change.count, 10);
+	assert_int_equal(seen.events[2].kind, EVENT_MARK);
+	reclaim.head.mm = 6; /* another mm is another row */
+	bpf_decode_record(decode, &reclaim, sizeof(reclaim));
+	reclaim.head.mm = 5;
+	bpf_decode_record(decode, &reclaim, sizeof(reclaim));
+	assert_int_equal(bpf_decode_settle(decode), 0);
+	assert_int_equal(bpf_decode_settle(decode), 0);
+	assert_int_equal(seen.count, 5);
+	assert_int_equal(seen.events[3].mm, 6);
+	assert_int_equal(seen.events[4].mm, 5);
 }
 
 static void an_exec_opens_with_a_row(void **state)
@@ -304,6 +339,7 @@ int main(void)
 		CASE(arguments_a_call_lacks_are_zero),
 		CASE(a_path_goes_to_the_next_row_of_its_thread),
 		CASE(causes_have_their_names),
+		CASE(pages_taken_one_by_one_are_one_row),
 		CASE(an_exec_opens_with_a_row),
 		CASE(an_end_is_an_exit_row_and_a_closing),
 		CASE(vmas_and_marks),
