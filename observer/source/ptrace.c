@@ -63,10 +63,9 @@ static void ptrace_close(struct source *source)
 		return;
 	if (ptrace->ready_fd >= 0)
 		close(ptrace->ready_fd);
-	if (ptrace->tracer > 0 && atomic_load(&ptrace->shared->finished)) {
-		/* It has ended, or it stays to keep processes going; then it is not ours to wait for. */
-		waitpid(ptrace->tracer, NULL, WNOHANG);
-	}
+	/* At its end the kernel lets go of what it still traces: nobody is to find that halfway. */
+	if (ptrace->tracer > 0 && atomic_load(&ptrace->shared->finished) && !atomic_load(&ptrace->shared->stays))
+		waitpid(ptrace->tracer, NULL, 0);
 	ptrace_shared_free(ptrace->shared);
 	free(ptrace);
 }

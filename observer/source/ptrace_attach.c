@@ -84,6 +84,14 @@ int attach_child(struct tracer *tracer, pid_t pid, struct diag *diag)
 	return 0;
 }
 
+/* Whether we trace @tid already: a thread that one of ours has begun. */
+static bool is_ours(pid_t tid)
+{
+	struct procfs_status status;
+
+	return !procfs_status(tid, &status) && status.tracer == getpid();
+}
+
 /* Seizes the threads of @pid that are not traced yet. How many there were, or -errno. */
 static int threads_seize(struct tracer *tracer, pid_t pid)
 {
@@ -96,8 +104,8 @@ static int threads_seize(struct tracer *tracer, pid_t pid)
 		if (task_find(tracer, tids[i]))
 			continue;
 		err = task_seize(tracer, tids[i], &task);
-		if (err == -ESRCH && tids[i] != pid)
-			err = 0; /* it has just ended */
+		if ((err == -ESRCH && tids[i] != pid) || (err == -EPERM && is_ours(tids[i])))
+			err = 0; /* it has just ended, or just begun */
 		else if (!err) {
 			task->pid = pid;
 			task->attaching = true;

@@ -10,8 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RESOLVE_MAX 20
-#define RESOLVE_NS  50000
+/* For what is between a fault and its record, and for a moment without faults. */
+#define RESOLVE_TRIES 20
+#define RESOLVE_NS    50000
+#define MOMENT_TRIES  8
+/* Faults of a single thread are not kept longer than that, or more of them. */
+#define RUSH_NS	      1000000000ull
+#define RUSH_RUNS     8192
 
 struct event books_event(const struct ptrace_mm *mm, const struct ptrace_task *task, enum event_kind kind,
 			 uint64_t ts_ns)
@@ -228,7 +233,7 @@ static void rest_book(struct tracer *tracer, struct ptrace_mm *mm, const struct 
 			mm->growing[0] -= (uint64_t)rest->virt;
 	} else if (mm->lost_faults) {
 		change = change_of(CAUSE_FAULT, "minor", mm->lost_faults, rest);
-	} else if (mm->had_threads) {
+	} else if (mm->had_threads || mm->was_rushed) {
 		mm->doubtful_pages += (uint64_t)(llabs(usage_rss(rest)) / (int64_t)tracer->page_size);
 		change = change_of(CAUSE_FAULT, "minor", 1, rest);
 	} else if (task && !task->filtered) {
@@ -279,22 +284,22 @@ static void runs_merge(struct ptrace_mm *mm, struct claim *claims, const struct 
 }
 
 /* Books the runs, given that the level has moved by *@rest, of which their part is taken off. */
-static int runs_book(struct tracer *tracer, struct ptrace_mm *mm, struct usage *rest, uint64_t *ret_kernel_faults)
+static int runs_book(struct tracer *tracer, struct ptrace_mm *mm, enum claim_trust trust, struct usage *rest,
+		     uint64_t *ret_kernel_faults)
 {
 	struct claim *claims = calloc(mm->run_count, sizeof(*claims));
-	bool quiet = mm_is_quiet(mm);
-	int err = claims ? claims_make(mm, rest, quiet, claims) : -ENOMEM;
+	int err = claims ? claims_make(mm, rest, trust, claims) : -ENOMEM;
 
 	if (err) {
 		free(claims);
 		return err;
 	}
 	usage_minus_claims(mm, claims, rest);
-	if (quiet && !usage_is_zero(rest))
+	if (trust == CLAIM_ALONE && !usage_is_zero(rest))
 		*ret_kernel_faults = kernel_faults(tracer, mm);
 	/* Too much was claimed, as pages were there already that nobody had looked at; or too little, and nothing else can
 	 * have done it. */
-	if (quiet && !rest->virt && !usage_is_zero(rest) &&
+	if (trust == CLAIM_ALONE && !rest->virt && !usage_is_zero(rest) &&
 	    (rest->anon < 0 || rest->file < 0 || rest->shmem < 0 || !*ret_kernel_faults)) {
 		runs_merge(mm, claims, rest);
 		*rest = (struct usage){ 0 };
@@ -307,44 +312,82 @@ static int runs_book(struct tracer *tracer, struct ptrace_mm *mm, struct usage *
 	return 0;
 }
 
-void books_explain(struct tracer *tracer, struct ptrace_mm *mm, const struct usage *now, struct usage *ret_rest,
-		   uint64_t *ret_kernel_faults)
+/* Books the faults, given that the level is @now. What they do not explain is left in @ret_rest. */
+static void explain(struct tracer *tracer, struct ptrace_mm *mm, const struct usage *now, enum claim_trust trust,
+		    struct usage *ret_rest, uint64_t *ret_kernel_faults)
 {
-	int err;
+	int err = 0;
 
 	*ret_rest = *now;
 	*ret_kernel_faults = 0;
 	usage_sub(ret_rest, &mm->level);
-	if (usage_is_zero(ret_rest) && !mm->run_count)
-		return;
-	books_collect(tracer);
-	if (mm->run_count) {
-		err = runs_book(tracer, mm, ret_rest, ret_kernel_faults);
-		if (err)
-			tracer->error = err;
-	} else if (mm_is_quiet(mm) && !usage_is_zero(ret_rest)) {
+	if (mm->run_count)
+		err = runs_book(tracer, mm, trust, ret_rest, ret_kernel_faults);
+	else if (trust == CLAIM_ALONE && !usage_is_zero(ret_rest))
 		*ret_kernel_faults = kernel_faults(tracer, mm);
-	}
+	if (err && err != -EAGAIN)
+		tracer->error = err;
 }
 
-/* Books what has changed; returns what is left, which is nothing where the mm is quiet. */
-static struct usage settle(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *task)
+struct usage books_explain(struct tracer *tracer, struct ptrace_mm *mm, const struct usage *now)
 {
-	struct usage rest = { 0 };
-	struct usage now;
+	struct usage rest;
 	uint64_t count;
 
-	if (books_level(tracer, mm, &now))
-		return rest;
-	books_explain(tracer, mm, &now, &rest, &count);
-	if (mm_is_quiet(mm) && !usage_is_zero(&rest))
-		rest_book(tracer, mm, task, &rest, count);
+	books_collect(tracer);
+	explain(tracer, mm, now, CLAIM_ROUGH, &rest, &count);
 	return rest;
+}
+
+/* Reads the level and collects the faults so that both are of one moment: none came in between. False where they did not
+ * stop coming. */
+static bool moment_catch(struct tracer *tracer, struct ptrace_mm *mm, struct usage *now)
+{
+	books_collect(tracer);
+	for (int i = 0; i < MOMENT_TRIES; i++) {
+		if (books_level(tracer, mm, now) || !books_collect(tracer))
+			return true;
+	}
+	return false;
+}
+
+/* Books what has changed, and all of it where the mm is quiet. True with *@ret_rest where what is left is known. */
+static bool settle(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *task, struct usage *ret_rest)
+{
+	bool quiet = mm_is_quiet(mm), clean = true;
+	struct usage now = mm->level;
+	uint64_t count;
+
+	if (!quiet)
+		clean = moment_catch(tracer, mm, &now);
+	else if (!books_level(tracer, mm, &now))
+		books_collect(tracer);
+	explain(tracer, mm, &now, quiet ? CLAIM_ALONE : clean ? CLAIM_EXACT : CLAIM_ROUGH, ret_rest, &count);
+	if (quiet && !usage_is_zero(ret_rest))
+		rest_book(tracer, mm, task, ret_rest, count);
+	return clean;
+}
+
+/* A single thread is stopped sooner or later, and then all is known exactly: until then only what is sure is booked, unless
+ * it does not stop for long. */
+static void settle_single(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct usage now = mm->level, rest;
+	bool clean = moment_catch(tracer, mm, &now);
+	bool late = mm->run_count > RUSH_RUNS || (mm->run_count && tracer_now_ns() - mm->runs[0].ts_ns > RUSH_NS);
+	uint64_t count;
+
+	if (!mm->run_count || (!clean && !late))
+		return;
+	mm->was_rushed |= late;
+	explain(tracer, mm, &now, !late ? CLAIM_SURE : clean ? CLAIM_EXACT : CLAIM_ROUGH, &rest, &count);
 }
 
 void books_settle(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *task)
 {
-	settle(tracer, mm, task);
+	struct usage rest;
+
+	settle(tracer, mm, task, &rest);
 }
 
 /* What of @a and @b has one sign and is in both. */
@@ -357,17 +400,21 @@ static int64_t common(int64_t a, int64_t b)
 
 void books_settle_running(struct tracer *tracer, struct ptrace_mm *mm)
 {
-	struct usage rest = settle(tracer, mm, NULL);
-	struct usage stays = {
+	struct usage rest, stays;
+
+	if (mm->tasks == 1) {
+		settle_single(tracer, mm);
+		return;
+	}
+	if (!settle(tracer, mm, NULL, &rest) || mm->measuring)
+		return;
+	stays = (struct usage){
 		.virt = common(rest.virt, mm->carried.virt),
 		.anon = common(rest.anon, mm->carried.anon),
 		.file = common(rest.file, mm->carried.file),
 		.shmem = common(rest.shmem, mm->carried.shmem),
 		.swap = common(rest.swap, mm->carried.swap),
 	};
-
-	if (mm->measuring)
-		return;
 	usage_sub(&rest, &stays);
 	mm->carried = rest;
 	if (!usage_is_zero(&stays))
@@ -377,17 +424,17 @@ void books_settle_running(struct tracer *tracer, struct ptrace_mm *mm)
 void books_resolve(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *task)
 {
 	const struct timespec moment = { .tv_nsec = RESOLVE_NS };
-	struct usage rest = { 0 };
+	struct usage rest;
+	bool known = false;
 
-	for (int i = 0; i < RESOLVE_MAX; i++) {
-		rest = settle(tracer, mm, task);
-		if (usage_is_zero(&rest))
-			return;
-		if (mm->measuring)
+	for (int i = 0; i < RESOLVE_TRIES; i++) {
+		known = settle(tracer, mm, task, &rest);
+		if (mm->measuring || (known && usage_is_zero(&rest)))
 			return;
 		if (!tracer->perf)
 			break;
 		nanosleep(&moment, NULL);
 	}
-	rest_book(tracer, mm, task, &rest, kernel_faults(tracer, mm));
+	if (known)
+		rest_book(tracer, mm, task, &rest, kernel_faults(tracer, mm));
 }

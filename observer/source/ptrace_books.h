@@ -35,10 +35,8 @@ bool books_pending(const struct tracer *tracer, const struct ptrace_mm *mm);
 /* The same where the mm runs on, to be called now and then: books what has been left since the last time. */
 void books_settle_running(struct tracer *tracer, struct ptrace_mm *mm);
 
-/* Books the faults, given that the level is @now. *@ret_rest is what they do not explain, and *@ret_kernel_faults, where that
- * is not nothing and the mm is quiet, how many faults were taken in kernel mode. */
-void books_explain(struct tracer *tracer, struct ptrace_mm *mm, const struct usage *now, struct usage *ret_rest,
-		   uint64_t *ret_kernel_faults);
+/* Books the faults, given that the level is @now, and returns what they do not explain. */
+struct usage books_explain(struct tracer *tracer, struct ptrace_mm *mm, const struct usage *now);
 
 /* Forgets the faults counted so far: what a call that was measured has taken is no kernel-mode fault to be explained. */
 void books_rebase_faults(struct tracer *tracer, struct ptrace_mm *mm);

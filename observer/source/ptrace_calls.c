@@ -206,11 +206,6 @@ void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)
 		token_drop(mm->holder);
 }
 
-void call_abandon(struct ptrace_task *task)
-{
-	call_end(task);
-}
-
 bool call_wants_exit(const struct ptrace_task *task)
 {
 	return task->call.open && task->mm && !is_mark(&task->call);
@@ -252,7 +247,6 @@ static struct usage measured_part(struct tracer *tracer, struct ptrace_task *tas
 	struct ptrace_mm *mm = task->mm;
 	struct ptrace_range ranges[PTRACE_RANGES];
 	struct usage now, part;
-	uint64_t count;
 
 	if (books_level(tracer, mm, &now))
 		return (struct usage){ 0 };
@@ -272,7 +266,7 @@ static struct usage measured_part(struct tracer *tracer, struct ptrace_task *tas
 		return (struct usage){ 0 };
 	part.virt = virt_part(mm, call, &now);
 	now.virt -= part.virt;
-	books_explain(tracer, mm, &now, &now, &count);
+	now = books_explain(tracer, mm, &now);
 	part.anon = now.anon;
 	part.file = now.file;
 	part.shmem = now.shmem;
@@ -358,14 +352,14 @@ static void stray_book(struct tracer *tracer, struct ptrace_task *task, int64_t 
 }
 
 /* The row of a memory call. Faults that a call takes on its way which is not there to fill pages are rows of their own. */
-static void memcall_book(struct tracer *tracer, struct ptrace_task *task, int64_t ret, struct usage part)
+static void memcall_book(struct tracer *tracer, struct ptrace_task *task, int64_t ret, bool returned, struct usage part)
 {
 	const struct ptrace_call *call = &task->call;
 	struct event_change change = { .cause = CAUSE_SYSCALL,
 				       .name = call->memcall->name,
 				       .call = call->memcall,
-				       .ret = ret,
-				       .has_ret = true,
+				       .ret = returned ? ret : 0,
+				       .has_ret = returned,
 				       .count = 1,
 				       .attributed = true };
 	struct buf path = { 0 };
@@ -404,12 +398,32 @@ void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret)
 		else if (call->effect == EFFECT_MEASURED)
 			part = measured_part(tracer, task, ret);
 		if (call->memcall) {
-			memcall_book(tracer, task, ret, part);
+			memcall_book(tracer, task, ret, true, part);
 			pages_update(mm, call, ret, &part);
 			view_update(mm, call, ret);
 		} else {
 			stray_book(tracer, task, ret, &part);
 		}
 	}
+	call_end(task);
+}
+
+void call_cut_short(struct tracer *tracer, struct ptrace_task *task)
+{
+	const struct ptrace_call *call = &task->call;
+	struct usage part;
+
+	if (call_wants_exit(task) && task->state != TASK_QUEUED && call->effect != EFFECT_NONE) {
+		part = measured_part(tracer, task, -EINTR);
+		if (call->memcall && !usage_is_zero(&part))
+			memcall_book(tracer, task, 0, false, part);
+		else
+			stray_book(tracer, task, -EINTR, &part);
+	}
+	call_end(task);
+}
+
+void call_forget(struct ptrace_task *task)
+{
 	call_end(task);
 }

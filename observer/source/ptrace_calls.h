@@ -21,8 +21,11 @@ bool call_enter(struct tracer *tracer, struct ptrace_task *task, const struct pt
 /* The task is stopped at the exit of the call that it is in, which returned @ret. */
 void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret);
 
-/* The call of @task will not return: forget it. */
-void call_abandon(struct ptrace_task *task);
+/* The task ends in the middle of the call that it is in, if any: books what that has done so far. */
+void call_cut_short(struct tracer *tracer, struct ptrace_task *task);
+
+/* The call of @task is no matter any more. */
+void call_forget(struct ptrace_task *task);
 
 /* The task at the head of the queue of @mm if it may go on now: begins its call, and is to be resumed by the caller.
  * NULL where none may. */

@@ -266,27 +266,33 @@ static void pages_claim(struct ptrace_mm *mm, const struct usage *delta, struct 
 	}
 }
 
-int claims_make(struct ptrace_mm *mm, const struct usage *delta, bool alone, struct claim *claims)
+int claims_make(struct ptrace_mm *mm, const struct usage *delta, enum claim_trust trust, struct claim *claims)
 {
 	struct usage pages = *delta;
+	bool none, anonymous;
 	int err;
 
+	pages.virt = 0;
+	none = usage_is_zero(&pages);
+	anonymous = all_anonymous(mm, &pages);
+	if (trust == CLAIM_SURE && !none && !anonymous)
+		return -EAGAIN;
 	memset(claims, 0, mm->run_count * sizeof(*claims));
 	growth_claim(mm, delta, claims);
-	pages.virt = 0;
-	if (usage_is_zero(&pages))
+	if (none)
 		return 0;
-	if (all_anonymous(mm, &pages))
+	if (anonymous)
 		return anonymous_claim(mm, claims);
 	err = runs_look(mm, mm->view.page_size, claims);
-	if (!err && !pages_agree(mm, claims, &pages))
+	/* Pages beside those of the runs came by the same faults, unless they came since. */
+	if (!err && trust != CLAIM_ROUGH && !pages_agree(mm, claims, &pages))
 		err = runs_look(mm, NEAR_BYTES, claims);
-	if (!err && !pages_agree(mm, claims, &pages))
+	if (!err && trust != CLAIM_ROUGH && !pages_agree(mm, claims, &pages))
 		err = runs_look(mm, FAR_BYTES, claims);
 	if (err)
 		return err;
 	pages_claim(mm, &pages, claims);
-	if (alone && mm->run_count == 1) {
+	if (trust == CLAIM_ALONE && mm->run_count == 1) {
 		int64_t grown = claims[0].delta.virt;
 
 		claims[0].delta = pages;

@@ -12,9 +12,17 @@ struct claim {
 	bool grew; /* the stack, or another mapping that grows downward */
 };
 
-/* Fills one claim for each run of @mm, given that the level has changed by @delta since it was last booked. With @alone
- * nothing but the runs is known to have changed it. 0 or -ENOMEM. */
-int claims_make(struct ptrace_mm *mm, const struct usage *delta, bool alone, struct claim *claims);
+/* What is known of a change of level beside the runs. */
+enum claim_trust {
+	CLAIM_ALONE, /* nobody runs, so that the runs have made all of it, or nearly */
+	CLAIM_EXACT, /* it is of the same moment as the runs, but others may have a part in it */
+	CLAIM_ROUGH, /* it may be older or newer */
+	CLAIM_SURE,  /* as CLAIM_EXACT, and no pages are to be looked at: they may have changed since */
+};
+
+/* Fills one claim for each run of @mm, given that the level has changed by @delta since it was last booked. 0; -ENOMEM;
+ * or, for CLAIM_SURE, -EAGAIN where the sums alone do not tell. */
+int claims_make(struct ptrace_mm *mm, const struct usage *delta, enum claim_trust trust, struct claim *claims);
 
 /* By how much, @limit at most, the runs that wait have made mappings grow downward. */
 int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit);

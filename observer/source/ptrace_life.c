@@ -269,7 +269,7 @@ void life_exec(struct tracer *tracer, struct ptrace_task *task, pid_t old_tid)
 	task->call.text = NULL;
 	/* A child that borrows its parent's memory until its exec is followed so far, and no farther. */
 	guest = task->mm && task->mm->pid != task->pid && task->mm->tasks > 1;
-	call_abandon(task);
+	call_forget(task);
 	mm_leave(tracer, task);
 	if (task->ignored || (guest && !tracer->follow)) {
 		task->ignored = true;
@@ -294,7 +294,7 @@ void life_last_stop(struct tracer *tracer, struct ptrace_task *task)
 {
 	struct ptrace_mm *mm = task->mm;
 
-	call_abandon(task);
+	call_cut_short(tracer, task);
 	if (!mm)
 		return;
 	/* Where others go on, what they do is theirs: only what this one did last is booked. */

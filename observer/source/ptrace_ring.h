@@ -23,6 +23,7 @@ struct ptrace_shared {
 	_Atomic uint64_t tail;	   /* bytes ever read: heaptrace's */
 	_Atomic uint32_t sleeping; /* heaptrace waits to be told of new events */
 	_Atomic uint32_t finished; /* nothing more will be written */
+	_Atomic uint32_t stays;	   /* the tracer does not end then: it keeps processes going */
 	_Atomic uint32_t command;  /* enum ptrace_command */
 	_Atomic uint32_t caps;	   /* enum cap */
 	struct diag diag;	   /* why the tracer could not begin */

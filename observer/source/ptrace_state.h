@@ -89,6 +89,7 @@ struct ptrace_mm {
 	uint64_t lost_faults;	 /* not booked yet */
 	struct usage carried;	 /* what was left unexplained when it was last settled while it ran */
 	bool had_threads;	 /* more than one task has lived in it */
+	bool was_rushed;	 /* faults were booked while it ran, by pages that may have been newer */
 	uint64_t doubtful_pages; /* booked to a thread's faults though another cause of the same mm is possible */
 	uint64_t growing[GROWING_MAX];
 	unsigned int growing_count;

@@ -122,7 +122,7 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 	return tracer->writer && tracer->perf ? 0 : diag_set(&shared->diag, -ENOMEM, "out of memory");
 }
 
-/* Nothing more will be written. */
+/* Nothing more will be written, and heaptrace is to know it, if it is still there. */
 static void finish(struct loop *loop)
 {
 	uint64_t one = 1;
@@ -161,7 +161,6 @@ static _Noreturn void leave(struct loop *loop)
 	bool filtered = false;
 	size_t pos = 0;
 
-	loop->tracer.letting_go = false;
 	while ((task = map_next(&loop->tracer.tasks, &pos, NULL))) {
 		filtered |= task->filtered;
 		task->ignored = true;
@@ -172,6 +171,9 @@ static _Noreturn void leave(struct loop *loop)
 		else
 			ptrace(PTRACE_DETACH, task->tid, 0, (void *)(long)task->signal);
 	}
+	atomic_store(&loop->tracer.shared->stays, filtered);
+	if (!loop->tracer.error)
+		finish(loop);
 	tracer_clear(&loop->tracer);
 	if (!filtered)
 		_exit(0);
@@ -220,7 +222,6 @@ static _Noreturn void let_go(struct loop *loop)
 	books_collect(tracer);
 	while (tracer->mms)
 		life_let_go(tracer, tracer->mms);
-	finish(loop);
 	leave(loop);
 }
 
@@ -323,8 +324,5 @@ _Noreturn void tracer_run(const struct source_config *config, struct ptrace_shar
 		else if (!one_step(&loop))
 			break;
 	}
-	if (tracer->error)
-		leave(&loop);
-	finish(&loop);
-	_exit(0);
+	leave(&loop);
 }
