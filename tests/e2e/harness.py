@@ -192,6 +192,29 @@ def status_of(pid):
     return found
 
 
+def _threads(pid):
+    """The state of each thread and how often it has run."""
+    found = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/status", encoding="utf-8", errors="replace") as file:
+            fields = dict(line.split(":", 1) for line in file if ":" in line)
+        found[tid] = (fields["State"].split()[0], fields["voluntary_ctxt_switches"], fields["nonvoluntary_ctxt_switches"])
+    return found
+
+
+def stop(pid):
+    """Stops every thread of a process. A traced one looks stopped at each of its calls too: it has to stay so."""
+    seen = {"last": None, "times": 0}
+
+    def settled():
+        now = _threads(pid)
+        still = now == seen["last"] and all(state in "Tt" for state, _, _ in now.values())
+        seen.update(last=now, times=seen["times"] + 1 if still else 0)
+        return seen["times"] >= 5
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(settled, f"{pid} to stop")
+
+
 class Tap:
     """Counts and prints results. A check that fails prints what it saw."""
 

@@ -8,18 +8,10 @@ import subprocess
 import time
 
 import harness
-from harness import Observer, Process, case, prog, status_of, wait_until
+from harness import Observer, Process, case, prog, status_of, stop, wait_until
 
 PARTS = ("virt", "rss", "anon", "file", "shmem")
 PAGE = 4096
-
-
-def stop(pid):
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: status_of(pid)["State"] in "Tt", f"{pid} to stop")
-    # The state is that of the leader: every other thread has to be at its stop too before levels are compared.
-    for tid in os.listdir(f"/proc/{pid}/task"):
-        wait_until(lambda tid=tid: status_of(f"{pid}/task/{tid}")["State"] in "Tt", f"thread {tid} to stop")
 
 
 def ledger_of(done, pid):
