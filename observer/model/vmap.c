@@ -317,28 +317,10 @@ int vmap_apply(struct vmap *vmap, int32_t tid, const struct event_change *change
 	return vmap->keep_past ? apply_in_past(vmap, &op, ret_region) : apply_now(vmap, &op, ret_region);
 }
 
-/* What was there at the opening lies below all of the history. */
-static int apply_below(struct vmap *vmap, struct vmap_op *op)
-{
-	unsigned int undone = vmap->past_count;
-	bool conflict = false;
-	int err = 0;
-
-	for (unsigned int i = 0; i < vmap->past_count && !conflict; i++)
-		conflict = op_conflicts(op, &vmap->past[i].op);
-	while (!err && conflict && undone)
-		err = past_undo(vmap, &vmap->past[--undone]);
-	if (!err)
-		err = op_apply(op, &vmap->space);
-	for (; !err && undone < vmap->past_count; undone++)
-		err = past_do(vmap, &vmap->past[undone]);
-	op_release(op);
-	return err;
-}
-
 int vmap_seed(struct vmap *vmap, const struct event_vma *vma)
 {
 	struct space *space = &vmap->space;
+	struct region region;
 	struct vmap_op op;
 	int err = op_decode_vma(vma, space->page_bytes, &op);
 
@@ -353,7 +335,9 @@ int vmap_seed(struct vmap *vmap, const struct event_vma *vma)
 	}
 	if (vma->path && !strcmp(vma->path, "[stack]") && !space->start_stack)
 		space->start_stack = op.end - 1;
-	return apply_below(vmap, &op);
+	/* Rows that arrived before it are in what it says; those that arrive late and are older than they, as well. */
+	op.order = vmap->order;
+	return vmap->keep_past ? apply_in_past(vmap, &op, &region) : apply_now(vmap, &op, &region);
 }
 
 void vmap_find(struct vmap *vmap, uint64_t addr, uint64_t len, struct region *ret_region)

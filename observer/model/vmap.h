@@ -20,8 +20,8 @@ struct vmap *vmap_fork(const struct vmap *parent, const struct event_open *open)
 /* Frees it; NULL is legal. */
 void vmap_free(struct vmap *vmap);
 
-/* Takes one mapping of those that the mm had at its opening. Rows may already have been applied: theirs is the last word.
- * 0 or -ENOMEM; a mapping that cannot be is ignored. */
+/* Takes one mapping that the mm has at this moment: read at its opening, while its threads may go on and their rows come
+ * in between. What it says is younger than the rows before it. 0 or -ENOMEM; a mapping that cannot be is ignored. */
 int vmap_seed(struct vmap *vmap, const struct event_vma *vma);
 
 /* Applies one row of thread @tid and names the mapping that it is about: as it was before an unmapping, as it is after

@@ -282,20 +282,67 @@ static void test_fault_after_unmapping(void **state)
 	assert_string_equal(region.path, "/f");
 }
 
-/* At attach, mappings are read while threads go on: what a row did has the last word. */
-static void test_seeds_below_rows(void **state)
+static void seed(struct vmap *vmap, uint64_t start_page, uint64_t end_page, uint32_t prot)
 {
-	struct event_vma vma = { .start = pages(10), .end = pages(20), .prot = PROT_READ, .flags = MAP_PRIVATE };
+	struct event_vma vma = {
+		.start = pages(start_page), .end = pages(end_page), .prot = prot, .flags = MAP_PRIVATE
+	};
+
+	assert_int_equal(vmap_seed(vmap, &vma), 0);
+}
+
+/* At attach, mappings are read one by one while threads go on: each is as it was when it came. */
+static void test_seeds_among_rows(void **state)
+{
 	struct event_change gone = ROW("munmap", 0, pages(12), pages(4));
+	struct event_change late = ROW("munmap", 0, pages(10), pages(30));
+	struct event_change protect = ROW("mprotect", 0, pages(20), pages(2), PROT_READ);
+	struct event_change again = ROW("mmap", pages(12), 0, pages(2), RW, PRIVATE_ANON, -1ULL, 0);
 	struct vmap *vmap = reference_vmap(OPEN_ATTACH);
 	struct region region;
 
 	(void)state;
-	gone.order = 900;
+	gone.order = 901;
 	assert_int_equal(vmap_apply(vmap, 1, &gone, &region), 0);
 	assert_int_equal(region.kind, REGION_NONE);
-	assert_int_equal(vmap_seed(vmap, &vma), 0);
-	assert_map(vmap, "10-12 r--p anon\n16-20 r--p anon\n190-192 rw-p stack\n");
+	protect.order = 902;
+	assert_int_equal(vmap_apply(vmap, 1, &protect, &region), 0);
+	seed(vmap, 10, 12, RW);
+	/* Its row, 903, is still to come. */
+	seed(vmap, 12, 14, RW);
+	seed(vmap, 16, 20, RW);
+	seed(vmap, 20, 22, PROT_READ);
+	/* What happened before all that is in it. */
+	late.order = 900;
+	assert_int_equal(vmap_apply(vmap, 2, &late, &region), 0);
+	assert_map(vmap, "10-14 rw-p anon\n16-20 rw-p anon\n20-22 r--p anon\n190-192 rw-p stack\n");
+	again.order = 903;
+	assert_int_equal(vmap_apply(vmap, 2, &again, &region), 0);
+	late.order = 904;
+	assert_int_equal(vmap_apply(vmap, 2, &late, &region), 0);
+	assert_map(vmap, "190-192 rw-p stack\n");
+	vmap_free(vmap);
+}
+
+/* More mappings, and more rows before and between them, than the history holds. */
+static void test_many_seeds_among_rows(void **state)
+{
+	struct event_change map = ROW("mmap", pages(10), 0, pages(2), RW, PRIVATE_ANON, -1ULL, 0);
+	struct event_change gone = ROW("munmap", 0, pages(10), pages(2));
+	struct vmap *vmap = reference_vmap(OPEN_ATTACH);
+	struct region region;
+
+	(void)state;
+	for (uint64_t i = 0; i < 5000; i++) {
+		map.order = 2 * i + 1;
+		gone.order = 2 * i + 2;
+		assert_int_equal(vmap_apply(vmap, 1, &map, &region), 0);
+		if (i > 2000)
+			seed(vmap, 1000 + 2 * i, 1001 + 2 * i, PROT_READ);
+		assert_int_equal(vmap_apply(vmap, 1, &gone, &region), 0);
+	}
+	assert_int_equal(vmap_total_bytes(vmap), pages(2 + 2999));
+	assert_true(vmap_history(vmap) <= 1024);
 	vmap_free(vmap);
 }
 
@@ -332,10 +379,18 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_in_order),	     CASE(test_any_order),	    CASE(test_nearly_in_order),
-		CASE(test_long_run),	     CASE(test_reuse_overtakes),    CASE(test_first_row_is_late),
-		CASE(test_move_overtaken),   CASE(test_moves_to_one_place), CASE(test_fault_after_unmapping),
-		CASE(test_seeds_below_rows), CASE(test_history_is_bounded),
+		CASE(test_in_order),
+		CASE(test_any_order),
+		CASE(test_nearly_in_order),
+		CASE(test_long_run),
+		CASE(test_reuse_overtakes),
+		CASE(test_first_row_is_late),
+		CASE(test_move_overtaken),
+		CASE(test_moves_to_one_place),
+		CASE(test_fault_after_unmapping),
+		CASE(test_seeds_among_rows),
+		CASE(test_many_seeds_among_rows),
+		CASE(test_history_is_bounded),
 	};
 
 	return cmocka_run_group_tests_name("vmap_order", tests, NULL, NULL);
