@@ -267,8 +267,8 @@ static char *help_filter(int key, const char *text, void *input)
 		if (source_at(i)->selectable)
 			fprintf(stream, "  %-12s %s\n", source_at(i)->name, source_at(i)->help);
 	fprintf(stream,
-		"\nExit status: that of CMD (128+N for signal N); 0 after an attach; 125 where heaptrace failed, 126 "
-		"where CMD\ncannot be run, 127 where it is not found, 2 for a wrong command line.\n");
+		"\nExit status: that of CMD (128+N for signal N); 0 after an attach; 125 where heaptrace "
+		"failed, 126 where CMD cannot be run, 127 where it is not found, 2 for a wrong command line.\n");
 	if (fclose(stream))
 		return NULL;
 	return out;

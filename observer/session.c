@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "launch.h"
+#include "privileges.h"
 #include "sink.h"
 #include "source/proc.h"
 
@@ -290,6 +291,8 @@ static int session_start(struct session *session)
 		err = launch_hold(options->cmd, &session->user, &session->launch, &session->diag);
 	if (!err)
 		err = source_open(session);
+	if (!err && privileges_drop())
+		err = diag_set(&session->diag, -EPERM, "cannot give up the capabilities that are not needed");
 	session->start_ns = clock_ns(CLOCK_MONOTONIC);
 	return err;
 }

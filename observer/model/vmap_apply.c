@@ -265,14 +265,13 @@ static bool grows(const struct space *space, const struct piece *piece)
 			 (piece->start <= space->start_stack && space->start_stack < piece->end));
 }
 
+/* Without an address, as for a syscall that wrote to the stack, it is the main one. */
 static int apply_grow(struct vmap_op *op, struct space *space)
 {
-	const struct piece *found = op->start ? tree_find(space->root, op->start) : NULL;
+	const struct piece *found = tree_find(space->root, op->start ? op->start : space->start_stack);
 	uint64_t more = space_page_up(space, (uint64_t)op->virt);
 	struct piece piece;
 
-	if (!grows(space, found))
-		found = tree_find(space->root, space->start_stack);
 	if (!grows(space, found) || more > found->start)
 		return 0;
 	piece = *found;

@@ -353,7 +353,7 @@ static unsigned int bpf_caps(const struct source *source)
 
 const struct source_ops source_bpf = {
 	.name = "bpf",
-	.help = "eBPF programs on the kernel's tracepoints; needs root or CAP_BPF and CAP_PERFMON",
+	.help = "eBPF on the kernel's tracepoints; for root",
 	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL,
 	.selectable = true,
 	.probe = bpf_kernel_probe,

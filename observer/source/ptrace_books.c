@@ -355,9 +355,11 @@ static bool moment_catch(struct tracer *tracer, struct ptrace_mm *mm, struct usa
 static bool settle(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *task, struct usage *ret_rest)
 {
 	bool quiet = mm_is_quiet(mm), clean = true;
-	struct usage now = mm->level;
+	struct usage now;
 	uint64_t count;
 
+	sure_confirm(tracer, mm, false);
+	now = mm->level;
 	if (!quiet)
 		clean = moment_catch(tracer, mm, &now);
 	else if (!books_level(tracer, mm, &now))

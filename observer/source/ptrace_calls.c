@@ -112,7 +112,12 @@ static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 	call->alone = mm->tasks == 1;
 	call->effect = call->memcall ? ptrace_effect(call->memcall, call->args, &mm->view) : EFFECT_MEASURED;
 	books_collect(tracer);
-	if (call->effect == EFFECT_MEASURED || books_pending(tracer, mm))
+	if (books_pending(tracer, mm))
+		books_settle(tracer, mm, task);
+	call->sure = sure_call(tracer, task);
+	if (call->sure)
+		return;
+	if (call->effect == EFFECT_MEASURED)
 		books_settle(tracer, mm, task);
 	call->counts = (struct page_counts){ 0 };
 	call->measuring = call->effect == EFFECT_MEASURED && (call->alone || call->token);
@@ -172,6 +177,7 @@ bool call_enter(struct tracer *tracer, struct ptrace_task *task, const struct pt
 		call->memcall = memcall_by_nr(call->nr);
 	if (!task->mm)
 		return true;
+	sure_confirm(tracer, task->mm, true);
 	if (is_mark(call)) {
 		mark_take(tracer, task);
 		return true;
@@ -208,7 +214,7 @@ void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)
 
 bool call_wants_exit(const struct ptrace_task *task)
 {
-	return task->call.open && task->mm && !is_mark(&task->call);
+	return task->call.open && task->mm && !is_mark(&task->call) && !task->call.sure;
 }
 
 /* How much of the change of VIRT that nobody has booked is the call's: all but what faults of others made grow meanwhile. */
@@ -282,6 +288,10 @@ static void pages_update(struct ptrace_mm *mm, const struct ptrace_call *call, i
 	unsigned int count = ptrace_ranges(call->memcall, call->args, &mm->view, true, ret, ranges);
 	uint64_t size = mm->view.page_size;
 
+	if (call->effect == EFFECT_MEASURED)
+		sure_changed(mm, ranges, count);
+	else if (call->nr == SYS_mmap && !ptrace_failed(ret))
+		sure_mapped(mm, (uint64_t)ret, ranges[0].end - ranges[0].start);
 	if (call->nr == SYS_shmdt && part->virt < 0)
 		shadow_set(&mm->shadow, call->args[0] / size, (uint64_t)-part->virt / size, PAGE_NONE);
 	for (unsigned int i = 0; i < count; i++) {

@@ -59,6 +59,24 @@ void claims_count(const struct ptrace_mm *mm, uint64_t start, uint64_t end, stru
 	}
 }
 
+bool claims_all_own(const struct ptrace_mm *mm, uint64_t start, uint64_t end, int64_t *ret_pages)
+{
+	uint64_t entries[ENTRIES], first = page_number(mm, start), last = page_number(mm, end);
+	int64_t pages = 0;
+
+	if (last - first > ENTRIES || entries_read(mm, first, last, entries) != last - first)
+		return false;
+	for (uint64_t i = 0; i < last - first; i++) {
+		enum page_state state = shadow_entry(entries[i]);
+
+		if (state == PAGE_FILE || state == PAGE_DOUBTFUL || shadow_entry_swapped(entries[i]))
+			return false;
+		pages += state == PAGE_ANON;
+	}
+	*ret_pages = pages;
+	return true;
+}
+
 /* The devices whose files are shared memory: the kernel's own, which memfd, shmget and shared anonymous mappings have, and
  * those of every tmpfs. */
 struct shmem_devs {

@@ -33,6 +33,10 @@ int claims_look(struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_
 /* Counts the pages of a range as they are now. */
 void claims_count(const struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *sum);
 
+/* Whether each page of a range, of 512 pages at most, is either not there at all or anonymous and this mm's alone; if so
+ * *@ret_pages is how many are there. */
+bool claims_all_own(const struct ptrace_mm *mm, uint64_t start, uint64_t end, int64_t *ret_pages);
+
 /* Divides @pages, of files or shared memory, at @addr: those of shared memory, given how both parts of the level changed. */
 int64_t claims_shmem_part(const struct ptrace_mm *mm, uint64_t addr, int64_t bytes, const struct usage *delta);
 

@@ -15,6 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* More mappings than a program has when exec has built its mm. */
+#define MAPS_AT_EXEC 256
+
 static void out_of_memory(struct tracer *tracer)
 {
 	if (!tracer->error)
@@ -133,6 +136,7 @@ static struct ptrace_mm *mm_begin(struct tracer *tracer, struct ptrace_task *tas
 	mm->view.locked = how == OPEN_ATTACH;
 	mm->fault_base = stat_number(&stat, STAT_MINOR_FAULTS) + stat_number(&stat, STAT_MAJOR_FAULTS);
 	mm->growing_count = 1;
+	mm->sure.maps_at_most = parent ? parent->sure.maps_at_most : MAPS_AT_EXEC;
 	books_send(tracer, &event, -1);
 	if (parent) {
 		memcpy(mm->growing, parent->growing, sizeof(mm->growing));

@@ -10,6 +10,7 @@
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define ENTRY_PRESENT	(1ull << 63)
+#define ENTRY_SWAPPED	(1ull << 62)
 #define ENTRY_FILE	(1ull << 61) /* or shared memory */
 #define ENTRY_EXCLUSIVE (1ull << 56)
 
@@ -24,6 +25,11 @@ enum page_state shadow_entry(uint64_t entry)
 	if (entry & ENTRY_FILE)
 		return PAGE_FILE;
 	return entry & ENTRY_EXCLUSIVE ? PAGE_ANON : PAGE_DOUBTFUL;
+}
+
+bool shadow_entry_swapped(uint64_t entry)
+{
+	return entry & ENTRY_SWAPPED;
 }
 
 static enum page_state block_get(const struct block *block, uint64_t page)

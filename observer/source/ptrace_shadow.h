@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,9 @@ struct page_counts {
 
 /* The state that an entry of pagemap tells. */
 enum page_state shadow_entry(uint64_t entry);
+
+/* Whether an entry of pagemap is that of a page in swap, or on its way elsewhere. */
+bool shadow_entry_swapped(uint64_t entry);
 
 /* Compares @count entries of pagemap, beginning with page number @first, with what is known, keeps them, and adds the
  * difference to @change. 0 or -ENOMEM. */

@@ -9,6 +9,7 @@
 #include "source/ptrace_decode.h"
 #include "source/ptrace_ring.h"
 #include "source/ptrace_shadow.h"
+#include "source/ptrace_sure.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,7 @@
 struct ptrace_call {
 	bool open;
 	bool native;	/* false: of another architecture; @nr is a number of that one, @memcall NULL */
+	bool sure;	/* its exit is not looked at */
 	bool alone;	/* nobody else of the mm could run since its entry */
 	bool measuring; /* counted in @mm->measuring */
 	bool token;	/* no other call may change the mm's mappings meanwhile */
@@ -81,6 +83,7 @@ struct ptrace_mm {
 	struct ptrace_view view;
 	bool may_have_shmem;
 	struct shadow shadow;
+	struct sure sure;
 	struct ptrace_run *runs; /* faults that are not booked yet */
 	size_t run_count, run_cap;
 	unsigned int epoch;
@@ -109,8 +112,9 @@ struct tracer {
 	uint64_t page_size;
 	bool follow;
 	bool has_swap;
-	bool letting_go; /* stops are kept, not answered */
-	int error;	 /* the first that ends the tracing, -errno */
+	uint64_t max_maps; /* that an mm may have: vm.max_map_count */
+	bool letting_go;   /* stops are kept, not answered */
+	int error;	   /* the first that ends the tracing, -errno */
 };
 
 /* The time now, CLOCK_MONOTONIC. */

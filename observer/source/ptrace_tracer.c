@@ -109,6 +109,18 @@ static void process_set_up(const struct ptrace_shared *shared, int ready_fd)
 	}
 }
 
+static uint64_t max_maps(void)
+{
+	char text[24] = "";
+	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	(void)!read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return strtoull(text, NULL, 10);
+}
+
 static int tracer_init(struct tracer *tracer, const struct source_config *config, struct ptrace_shared *shared)
 {
 	struct sysinfo info;
@@ -116,7 +128,8 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 	*tracer = (struct tracer){ .shared = shared,
 				   .page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 				   .follow = config->follow,
-				   .has_swap = !sysinfo(&info) && info.totalswap };
+				   .has_swap = !sysinfo(&info) && info.totalswap,
+				   .max_maps = max_maps() };
 	tracer->writer = ptrace_writer_new(shared);
 	tracer->perf = perf_faults_new();
 	return tracer->writer && tracer->perf ? 0 : diag_set(&shared->diag, -ENOMEM, "out of memory");
