@@ -110,6 +110,12 @@ static __always_inline void args_fill(u64 *args, struct pt_regs *regs)
 	args[5] = SYSCALL_ARG5(regs);
 }
 
+/* Whose pending rows SEED_FLUSH sends: they are not the current task's, and no other program runs then. */
+struct {
+	u32 pid, tid;
+	char comm[WIRE_COMM];
+} flushed;
+
 /* Puts @row of the mm numbered @mm_id into the ring; @regs are those of its syscall, or NULL. False if it is full. */
 static __noinline bool row_send(u64 mm_id, const struct row *row, struct pt_regs *regs)
 {
@@ -125,9 +131,15 @@ static __noinline bool row_send(u64 mm_id, const struct row *row, struct pt_regs
 	change->head.cause = row->cause;
 	change->head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
 	change->head.mm = mm_id;
-	change->head.pid = task->tgid;
-	change->head.tid = task->pid;
-	bpf_get_current_comm(change->head.comm, sizeof(change->head.comm));
+	if (flushed.tid) {
+		change->head.pid = flushed.pid;
+		change->head.tid = flushed.tid;
+		__builtin_memcpy(change->head.comm, flushed.comm, sizeof(change->head.comm));
+	} else {
+		change->head.pid = task->tgid;
+		change->head.tid = task->pid;
+		bpf_get_current_comm(change->head.comm, sizeof(change->head.comm));
+	}
 	change->delta = row->delta;
 	if (regs)
 		args_fill(change->args, regs);

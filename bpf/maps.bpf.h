@@ -128,16 +128,18 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
+/* The state of @task, NULL where it has none or nothing is watched any more. */
 static __always_inline struct task_state *task_find(struct task_struct *task)
 {
-	return bpf_task_storage_get(&tasks, task, 0, 0);
+	return shared.stopped ? NULL : bpf_task_storage_get(&tasks, task, 0, 0);
 }
 
+/* The same for the books of @mm. */
 static __always_inline struct wire_mm *mm_find(struct mm_struct *mm)
 {
 	u64 key = (u64)mm;
 
-	return bpf_map_lookup_elem(&mms, &key);
+	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &key);
 }
 
 /* Whether @task, which has no state, can have anything to do with a watched mm: members of a watched mm have state,

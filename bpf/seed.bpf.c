@@ -14,9 +14,13 @@ int seed_task(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 	if (shared.seed_mode == SEED_FLUSH) {
-		ts = task_find(task);
-		if (ts && ts->mm)
-			all_flush(ts);
+		ts = bpf_task_storage_get(&tasks, task, 0, 0);
+		if (!ts || !ts->mm)
+			return 0;
+		flushed.pid = task->tgid;
+		flushed.tid = task->pid;
+		bpf_probe_read_kernel(flushed.comm, sizeof(flushed.comm), task->comm);
+		all_flush(ts);
 		return 0;
 	}
 	mm = task->mm;

@@ -210,8 +210,8 @@ struct wire_shared {
 	struct wire_stats stats;
 	u32 reader_sleeps; /* set by the reader before it sleeps: the next record wakes it, otherwise it looks by itself */
 	u32 seed_mode;	   /* enum wire_seed */
+	u32 stopped;	   /* set at the detach: from now on nothing is booked, on any CPU */
 	u32 seed_errors; /* tasks and mms that the seed program could not enter */
-	u32 pad;
 };
 
 #endif

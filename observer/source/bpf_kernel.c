@@ -309,6 +309,8 @@ int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag)
 
 void bpf_kernel_detach(struct bpf_kernel_side *side)
 {
+	/* All stop at once; then they are taken away one by one. */
+	side->shared->stopped = 1;
 	while (side->link_count)
 		bpf_link__destroy(side->links[--side->link_count]);
 	/* Tracepoint programs run with preemption off: a grace period later none of them is still running. */
