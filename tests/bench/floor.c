@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* floor: `floor OBJECT CMD [ARG...]` runs CMD while the empty programs of OBJECT are attached; its exit status is that
+ * of CMD. `floor --btf` prints how many nanoseconds libbpf needs here to read the kernel's BTF, once the file is in
+ * memory. */
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int btf_time(void)
+{
+	uint64_t begin = now_ns();
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	if (!btf) {
+		fprintf(stderr, "floor: BTF: %s\n", strerror(errno));
+		return 1;
+	}
+	printf("btf %llu\n", (unsigned long long)(now_ns() - begin));
+	btf__free(btf);
+	return 0;
+}
+
+static int attach_all(struct bpf_object *object)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object)
+	{
+		if (!bpf_program__attach(program)) {
+			fprintf(stderr, "floor: cannot attach %s: %s\n", bpf_program__name(program), strerror(errno));
+			return -errno;
+		}
+	}
+	return 0;
+}
+
+static int command_run(char **command)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child < 0)
+		return 125;
+	if (!child) {
+		execvp(command[0], command);
+		_exit(127);
+	}
+	if (waitpid(child, &status, 0) < 0)
+		return 125;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int main(int argc, char **argv)
+{
+	struct bpf_object *object;
+
+	if (argc == 2 && !strcmp(argv[1], "--btf"))
+		return btf_time();
+	if (argc < 3) {
+		fputs("usage: floor OBJECT CMD [ARG...] | --btf\n", stderr);
+		return 2;
+	}
+	object = bpf_object__open_file(argv[1], NULL);
+	if (!object || bpf_object__load(object)) {
+		fprintf(stderr, "floor: cannot load %s: %s\n", argv[1], strerror(errno));
+		return 125;
+	}
+	/* The links go with the process. */
+	if (attach_all(object))
+		return 125;
+	return command_run(argv + 2);
+}
