@@ -146,7 +146,13 @@ def header(t, source):
     t.equal(found["cmd"], command, "the header has the command")
     t.equal((found["source"], found["version"], found["page_size"]), (source, 1, os.sysconf("SC_PAGESIZE")),
             "source, version and page size")
-    t.ok(set(found["caps"]) <= {"syscalls", "faults", "kernel", "stacks"}, "caps are known words", found)
+    known = {"syscalls", "faults", "kernel", "stacks"}
+    t.ok(set(found["caps"]) <= known, "caps are known words", found)
+    t.equal(set(found["caps"]) | set(found["not_seen"]), known, "what the source does not see is said", found)
+    least = {"bpf": {"syscalls", "faults", "kernel"}, "ptrace": {"syscalls"}}[source]
+    t.ok(set(found["caps"]) >= least, f"it sees {', '.join(sorted(least))} at least", found)
+    text = run([HEAPTRACE, "-s", source, "-f", "summary", "--", *command])
+    t.ok("does not see" in text.err or not found["not_seen"], "and the other formats say it too", text)
     stdout = run([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", "-", "--", "/bin/true"])
     t.none([line for line in stdout.out.splitlines() if not isinstance(json.loads(line), dict)],
            "-o - gives the same on standard output", stdout)

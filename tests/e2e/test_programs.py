@@ -7,7 +7,7 @@ import shutil
 from itertools import zip_longest
 
 import harness
-from harness import PYTHON, TARGET, case, folder, new_path, observe, prog, run
+from harness import PYTHON, TARGET, case, new_path, observe, prog, run
 
 C_FILE = """#include <stdio.h>
 #include <stdlib.h>
