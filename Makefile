@@ -154,12 +154,10 @@ lint: ## the checks of the sources only
 	@$(MAKE) --no-print-directory $(COMMON)/gen/syscall_names.inc
 	@tests/run $(LINTS)
 
-bench: all ## what observing costs, beside other tools
-	@[ -x tests/bench/run ] || { echo 'heaptrace: this version brings no benchmark' >&2; exit 1; }
-	tests/bench/run
+bench: all ## what observing costs, beside other tools (BENCH=--help for its options)
+	tests/bench/run $(BENCH)
 
-soak: all ## the whole mix for MINUTES minutes, the books checked all the time
-	@[ -x tests/bench/soak ] || { echo 'heaptrace: this version brings no soak test' >&2; exit 1; }
+soak: all progs ## the whole mix for MINUTES minutes, the books checked all the time
 	tests/bench/soak $(MINUTES)
 
 # libFuzzer over everything that reads what the target or a file gave; the recorded events of the tests are its seeds.

@@ -25,10 +25,11 @@ user_files() {
     files "$@" | grep -e '^bpf/wire\.h$' -e '^[^b]'
 }
 
+# scripts ENDING SHELL: files with this name ending, and those whose first line names this interpreter (an awk pattern).
 scripts() {
     {
-        files sh
-        find tests .ci docs -type f -exec awk 'FNR == 1 && /^#!.*\/(env )?(ba)?sh$/ { print FILENAME }' '{}' +
+        files "$1"
+        find tests .ci docs -type f -exec awk -v shell="^#!.*[/ ]($2)( -B)?$" 'FNR == 1 && $0 ~ shell { print FILENAME }' '{}' +
     } | LC_ALL=C sort -u
 }
 
@@ -93,12 +94,12 @@ check_cppcheck() {
 
 check_shellcheck() {
     needs shellcheck || return
-    scripts | xargs shellcheck -x
+    scripts sh '(ba)?sh' | xargs shellcheck -x
 }
 
 check_python() {
     needs python3 || return
-    files py | xargs -r python3 -c 'import ast, sys
+    scripts py python3 | xargs -r python3 -c 'import ast, sys
 for name in sys.argv[1:]:
     ast.parse(open(name, encoding="utf-8").read(), name)' 2>&1
 }
@@ -108,7 +109,7 @@ check_lengths() {
 }
 
 check_spdx() {
-    { files c h S py; scripts; echo Makefile; } | LC_ALL=C sort -u |
+    { files c h S; scripts sh '(ba)?sh'; scripts py python3; echo Makefile; } | LC_ALL=C sort -u |
         xargs awk 'FNR == 1 { seen = 0 } /SPDX-License-Identifier: GPL-2.0-only/ { seen = 1 }
             FNR == 2 && !seen { print FILENAME ": no SPDX line at its top"; bad = 1 } END { exit bad }'
 }
