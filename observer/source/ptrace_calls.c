@@ -5,6 +5,7 @@
 #include "base/procfs.h"
 #include "source/ptrace_books.h"
 #include "source/ptrace_claims.h"
+#include "source/ptrace_memory.h"
 #include "source/ptrace_seccomp.h"
 
 #include <errno.h>
@@ -14,66 +15,35 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #define MARK_PREFIX	"heaptrace:"
 #define MARK_PREFIX_LEN (sizeof(MARK_PREFIX) - 1)
 #define MARK_MAX	255
 #define PATIENCE_NS	100000000ull
 
-/* Reads up to @len bytes at @addr of the target. How many could be read; the rest may not be there. */
-static size_t memory_read(pid_t tid, uint64_t addr, void *out, size_t len)
-{
-	struct iovec local = { out, len }, remote = { (void *)(uintptr_t)addr, len };
-	ssize_t got = process_vm_readv(tid, &local, 1, &remote, 1, 0);
-
-	return got > 0 ? (size_t)got : 0;
-}
-
-/* Copies a string of the target, page by page as it may end before memory that is not there. NULL where it cannot be read. */
-static char *string_read(pid_t tid, uint64_t addr, uint64_t page_size)
-{
-	struct buf text = { 0 };
-	bool ended = false;
-
-	while (!ended && text.len < 4096) {
-		size_t part = (size_t)(page_size - addr % page_size);
-		char *at = buf_reserve(&text, part);
-		size_t got = at ? memory_read(tid, addr, at, part) : 0;
-
-		if (!got)
-			break;
-		ended = memchr(at, '\0', got);
-		text.len += ended ? strlen(at) : got;
-		addr += got;
-	}
-	if (ended)
-		return text.data;
-	buf_free(&text);
-	return NULL;
-}
-
 static bool is_mark(const struct ptrace_call *call)
 {
 	return call->native && call->nr == SYS_write && (int32_t)call->args[0] == -1;
 }
 
+/* A label that is not in memory, or nowhere, is no reason to leave the mark out. */
 static void mark_take(struct tracer *tracer, struct ptrace_task *task)
 {
-	char text[MARK_PREFIX_LEN + MARK_MAX + 1] = "";
+	char text[MARK_PREFIX_LEN + MARK_MAX + 1] = MARK_PREFIX "(label not in memory)";
 	struct ptrace_call *call = &task->call;
-	size_t len = sizeof(text) - 1;
+	size_t len = sizeof(text) - 1, got;
 	struct event event;
 
 	if (call->args[2] < MARK_PREFIX_LEN)
 		return;
 	if (call->args[2] < len)
 		len = (size_t)call->args[2];
-	len = memory_read(task->tid, call->args[1], text, len);
-	if (len < MARK_PREFIX_LEN || memcmp(text, MARK_PREFIX, MARK_PREFIX_LEN) != 0)
-		return;
-	text[len] = '\0';
 	books_resolve(tracer, task->mm, task);
+	got = memory_peek(task->mm, task->tid, call->args[1], text, len);
+	if (got)
+		text[got] = '\0';
+	if (memcmp(text, MARK_PREFIX, MARK_PREFIX_LEN) != 0)
+		return;
 	event = books_event(task->mm, task, EVENT_MARK, tracer_now_ns());
 	event.mark.name = text + MARK_PREFIX_LEN;
 	books_send(tracer, &event, -1);
@@ -102,6 +72,15 @@ static void pages_count(const struct ptrace_mm *mm, const struct ptrace_call *ca
 		claims_count(mm, ranges[i].start, ranges[i].end, sum);
 }
 
+/* The kernel is about to read the path, too: pages that come by reading it are those of the exec. */
+static void exec_path_read(const struct tracer *tracer, struct ptrace_task *task)
+{
+	struct ptrace_call *call = &task->call;
+
+	if (call->memcall && (call->nr == SYS_execve || call->nr == SYS_execveat))
+		call->text = memory_string(task->tid, call->args[call->nr == SYS_execve ? 0 : 1], tracer->page_size);
+}
+
 /* The call has the mm for itself as far as that can be had: notes how things stand. */
 static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 {
@@ -119,13 +98,12 @@ static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 		return;
 	if (call->effect == EFFECT_MEASURED)
 		books_settle(tracer, mm, task);
+	exec_path_read(tracer, task);
 	call->counts = (struct page_counts){ 0 };
 	call->measuring = call->effect == EFFECT_MEASURED && (call->alone || call->token);
 	mm->measuring += call->measuring;
 	if (call->effect == EFFECT_MEASURED && !call->alone && call->memcall)
 		pages_count(mm, call, false, 0, &call->counts);
-	if (call->memcall && (call->nr == SYS_execve || call->nr == SYS_execveat))
-		call->text = string_read(task->tid, call->args[call->nr == SYS_execve ? 0 : 1], tracer->page_size);
 }
 
 static void queue_add(struct ptrace_task *task)
@@ -164,19 +142,22 @@ static void call_end(struct ptrace_task *task)
 	task->call.text = NULL;
 }
 
-bool call_enter(struct tracer *tracer, struct ptrace_task *task, const struct ptrace_entry *entry)
+bool call_enter(struct tracer *tracer, struct ptrace_task *task, struct ptrace_entry *entry)
 {
 	struct ptrace_call *call = &task->call;
 
 	call_end(task);
-	*call = (struct ptrace_call){ .open = true,
-				      .native = ptrace_native(entry->arch, entry->nr),
-				      .nr = (int)entry->nr };
+	*call = (struct ptrace_call){ .open = true };
+	call->native = ptrace_translate(entry);
+	call->foreign = call->native ? NULL : ptrace_foreign_name(entry);
+	call->nr = (int)entry->nr;
 	memcpy(call->args, entry->args, sizeof(call->args));
 	if (call->native)
 		call->memcall = memcall_by_nr(call->nr);
-	if (!task->mm)
+	if (!task->mm) {
+		exec_path_read(tracer, task);
 		return true;
+	}
 	sure_confirm(tracer, task->mm, true);
 	if (is_mark(call)) {
 		mark_take(tracer, task);
@@ -344,9 +325,8 @@ static void stray_book(struct tracer *tracer, struct ptrace_task *task, int64_t 
 {
 	const struct ptrace_call *call = &task->call;
 	bool filled = part->anon > 0 || part->file > 0 || part->shmem > 0;
-	const char *foreign = call->native ? NULL : ptrace_i386_name(call->nr);
-	struct event_change change = { .cause = filled && !part->virt && !foreign ? CAUSE_KERNEL_FAULT : CAUSE_SYSCALL,
-				       .name = foreign ? foreign : "foreign syscall",
+	struct event_change change = { .cause = filled && !part->virt ? CAUSE_KERNEL_FAULT : CAUSE_SYSCALL,
+				       .name = call->foreign,
 				       .count = 1,
 				       .delta = *part,
 				       .attributed = true };

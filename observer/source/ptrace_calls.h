@@ -8,15 +8,8 @@
 
 #include "source/ptrace_state.h"
 
-/* What the kernel says of a stop at a syscall. */
-struct ptrace_entry {
-	uint32_t arch;
-	uint64_t nr;
-	uint64_t args[6];
-};
-
-/* The task is stopped at the entry of a call. True if it may go on; false if it waits for another thread of its mm. */
-bool call_enter(struct tracer *tracer, struct ptrace_task *task, const struct ptrace_entry *entry);
+/* The task is stopped at the entry of a call, which may be translated on the way. True if it may go on; false if it waits for another thread of its mm. */
+bool call_enter(struct tracer *tracer, struct ptrace_task *task, struct ptrace_entry *entry);
 
 /* The task is stopped at the exit of the call that it is in, which returned @ret. */
 void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret);

@@ -77,6 +77,13 @@ bool claims_all_own(const struct ptrace_mm *mm, uint64_t start, uint64_t end, in
 	return true;
 }
 
+enum page_state claims_page(const struct ptrace_mm *mm, uint64_t addr)
+{
+	uint64_t entry, page = page_number(mm, addr);
+
+	return entries_read(mm, page, page + 1, &entry) ? shadow_entry(entry) : PAGE_NONE;
+}
+
 /* The devices whose files are shared memory: the kernel's own, which memfd, shmget and shared anonymous mappings have, and
  * those of every tmpfs. */
 struct shmem_devs {

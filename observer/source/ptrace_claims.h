@@ -37,6 +37,9 @@ void claims_count(const struct ptrace_mm *mm, uint64_t start, uint64_t end, stru
  * *@ret_pages is how many are there. */
 bool claims_all_own(const struct ptrace_mm *mm, uint64_t start, uint64_t end, int64_t *ret_pages);
 
+/* The state of the page at @addr, as pagemap has it now. PAGE_NONE for one in swap. */
+enum page_state claims_page(const struct ptrace_mm *mm, uint64_t addr);
+
 /* Divides @pages, of files or shared memory, at @addr: those of shared memory, given how both parts of the level changed. */
 int64_t claims_shmem_part(const struct ptrace_mm *mm, uint64_t addr, int64_t bytes, const struct usage *delta);
 

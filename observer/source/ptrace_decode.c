@@ -28,11 +28,6 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
-bool ptrace_native(uint32_t arch, uint64_t nr)
-{
-	return arch == NATIVE_ARCH && !(nr & X32_BIT);
-}
-
 bool ptrace_restarts(int64_t ret)
 {
 	return ret <= -RESTART_FIRST && ret >= -RESTART_LAST;
@@ -207,54 +202,95 @@ unsigned int ptrace_ranges(const struct memcall *call, const uint64_t args[stati
 	return count;
 }
 
-/* Those of arch/x86/entry/syscalls/syscall_32.tbl that have a name in the table of memory calls, or change memory beside
- * their purpose. */
-const char *ptrace_i386_name(uint64_t nr)
-{
-	static const struct {
-		unsigned short nr;
-		const char *name;
-	} names[] = {
-		{ 2, "fork" },
-		{ 11, "execve" },
-		{ 45, "brk" },
-		{ 90, "mmap" },
-		{ 91, "munmap" },
-		{ 92, "truncate" },
-		{ 93, "ftruncate" },
-		{ 117, "ipc" },
-		{ 120, "clone" },
-		{ 125, "mprotect" },
-		{ 150, "mlock" },
-		{ 151, "munlock" },
-		{ 152, "mlockall" },
-		{ 153, "munlockall" },
-		{ 163, "mremap" },
-		{ 190, "vfork" },
-		{ 192, "mmap2" },
-		{ 193, "truncate64" },
-		{ 194, "ftruncate64" },
-		{ 219, "madvise" },
-		{ 245, "io_setup" },
-		{ 246, "io_destroy" },
-		{ 257, "remap_file_pages" },
-		{ 324, "fallocate" },
-		{ 358, "execveat" },
-		{ 376, "mlock2" },
-		{ 380, "pkey_mprotect" },
-		{ 397, "shmat" },
-		{ 398, "shmdt" },
-		{ 435, "clone3" },
-		{ 440, "process_madvise" },
-		{ 448, "process_mrelease" },
-		{ 462, "mseal" },
-	};
+#define UNTRANSLATED -1
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (names[i].nr == nr)
-			return names[i].name;
+/* Those of arch/x86/entry/syscalls/syscall_32.tbl that are memory calls, change memory beside their purpose, or tell us
+ * something. Untranslated ones hide their arguments in a structure. */
+static const struct i386_call {
+	unsigned short nr;
+	short native;
+	const char *name;
+} i386_calls[] = {
+#if defined(__x86_64__)
+	{ 2, SYS_fork, "fork" },
+	{ 4, SYS_write, "write" },
+	{ 11, SYS_execve, "execve" },
+	{ 45, SYS_brk, "brk" },
+	{ 90, UNTRANSLATED, "mmap" },
+	{ 91, SYS_munmap, "munmap" },
+	{ 92, SYS_truncate, "truncate" },
+	{ 93, SYS_ftruncate, "ftruncate" },
+	{ 117, UNTRANSLATED, "ipc" },
+	{ 120, SYS_clone, "clone" },
+	{ 125, SYS_mprotect, "mprotect" },
+	{ 150, SYS_mlock, "mlock" },
+	{ 151, SYS_munlock, "munlock" },
+	{ 152, SYS_mlockall, "mlockall" },
+	{ 153, SYS_munlockall, "munlockall" },
+	{ 163, SYS_mremap, "mremap" },
+	{ 172, SYS_prctl, "prctl" },
+	{ 190, SYS_vfork, "vfork" },
+	{ 192, SYS_mmap, "mmap2" },
+	{ 193, SYS_truncate, "truncate64" },
+	{ 194, SYS_ftruncate, "ftruncate64" },
+	{ 219, SYS_madvise, "madvise" },
+	{ 245, SYS_io_setup, "io_setup" },
+	{ 246, SYS_io_destroy, "io_destroy" },
+	{ 257, SYS_remap_file_pages, "remap_file_pages" },
+	{ 324, SYS_fallocate, "fallocate" },
+	{ 358, SYS_execveat, "execveat" },
+	{ 376, SYS_mlock2, "mlock2" },
+	{ 380, SYS_pkey_mprotect, "pkey_mprotect" },
+	{ 397, SYS_shmat, "shmat" },
+	{ 398, SYS_shmdt, "shmdt" },
+	{ 435, SYS_clone3, "clone3" },
+	{ 440, SYS_process_madvise, "process_madvise" },
+#endif
+};
+
+#define I386_CALLS	(sizeof(i386_calls) / sizeof(i386_calls[0]))
+#define I386_PAGE_SHIFT 12 /* of the offset of mmap2 */
+
+static const struct i386_call *i386_find(const struct ptrace_entry *entry)
+{
+	if (entry->arch != AUDIT_ARCH_I386)
+		return NULL;
+	for (size_t i = 0; i < I386_CALLS; i++) {
+		if (i386_calls[i].nr == entry->nr)
+			return &i386_calls[i];
 	}
 	return NULL;
+}
+
+bool ptrace_translate(struct ptrace_entry *entry)
+{
+	const struct i386_call *call = i386_find(entry);
+	uint64_t swap;
+
+	if (entry->arch == NATIVE_ARCH)
+		return !(entry->nr & X32_BIT);
+	if (!call || call->native == UNTRANSLATED)
+		return false;
+	for (int i = 0; i < 6; i++)
+		entry->args[i] = (uint32_t)entry->args[i];
+	if (call->native == SYS_mmap) {
+		entry->args[4] = (uint64_t)(int64_t)(int32_t)entry->args[4];
+		entry->args[5] <<= I386_PAGE_SHIFT;
+	} else if (call->native == SYS_clone) {
+		swap = entry->args[3];
+		entry->args[3] = entry->args[4];
+		entry->args[4] = swap;
+	}
+	entry->arch = NATIVE_ARCH;
+	entry->nr = (uint64_t)call->native;
+	return true;
+}
+
+const char *ptrace_foreign_name(const struct ptrace_entry *entry)
+{
+	const struct i386_call *call = i386_find(entry);
+
+	return call ? call->name : "foreign syscall";
 }
 
 static bool number_parse(const char **at, const char *end, uint64_t *out)

@@ -57,11 +57,19 @@ bool ptrace_failed(int64_t ret);
 /* Whether @ret says that the call will be made again, after a signal. */
 bool ptrace_restarts(int64_t ret);
 
-/* The name of an i386 call, where it is one that matters for memory; else NULL. Static. */
-const char *ptrace_i386_name(uint64_t nr);
+/* A syscall as a stop tells of it. */
+struct ptrace_entry {
+	uint32_t arch; /* AUDIT_ARCH_* */
+	uint64_t nr;
+	uint64_t args[6];
+};
 
-/* Whether calls of audit architecture @arch with number @nr have the numbers that this program knows. */
-bool ptrace_native(uint32_t arch, uint64_t nr);
+/* Turns a call of a 32-bit program on x86-64 into the native one, with the native order of arguments, where it has one that
+ * matters here. Whether the entry is one of native numbers then. */
+bool ptrace_translate(struct ptrace_entry *entry);
+
+/* The name of a call that ptrace_translate() has left as it was; "foreign syscall" where it is not known. Static. */
+const char *ptrace_foreign_name(const struct ptrace_entry *entry);
 
 /* The first three numbers of /proc/PID/statm, in pages. 0 or -EBADMSG. */
 struct ptrace_statm {

@@ -19,11 +19,12 @@
 /* A syscall between its entry and its exit. */
 struct ptrace_call {
 	bool open;
-	bool native;	/* false: of another architecture; @nr is a number of that one, @memcall NULL */
-	bool sure;	/* its exit is not looked at */
-	bool alone;	/* nobody else of the mm could run since its entry */
-	bool measuring; /* counted in @mm->measuring */
-	bool token;	/* no other call may change the mm's mappings meanwhile */
+	const char *foreign; /* the name of a call of another architecture; NULL for native ones */
+	bool native;	     /* false: of another architecture; @nr is a number of that one, @memcall NULL */
+	bool sure;	     /* its exit is not looked at */
+	bool alone;	     /* nobody else of the mm could run since its entry */
+	bool measuring;	     /* counted in @mm->measuring */
+	bool token;	     /* no other call may change the mm's mappings meanwhile */
 	int nr;
 	const struct memcall *memcall;
 	uint64_t args[6];
