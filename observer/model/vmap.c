@@ -308,6 +308,7 @@ int vmap_apply(struct vmap *vmap, int32_t tid, const struct event_change *change
 	if (op.kind == OP_NONE) {
 		*ret_region = (struct region){ .kind = REGION_NONE };
 		name_after(vmap, &op, ret_region);
+		op_release(&op);
 		return 0;
 	}
 	if (!op.order)

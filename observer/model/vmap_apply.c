@@ -35,23 +35,31 @@ static int apply_map(struct vmap_op *op, struct space *space)
 	return space_map(space, &op->fill);
 }
 
+/* Where the gaps from @start on add up to @bytes. */
+static uint64_t end_of_gaps(const struct space *space, uint64_t start, uint64_t bytes)
+{
+	for (uint64_t at = start;;) {
+		const struct piece *piece = tree_find(space->root, at);
+		uint64_t gap = !piece ? SPACE_END - at : piece->start > at ? piece->start - at : 0;
+
+		if (gap >= bytes)
+			return at + bytes;
+		if (!piece)
+			return SPACE_END;
+		bytes -= gap;
+		at = piece->end;
+	}
+}
+
 /* The segment is as long as what VIRT grew by, and what it replaced (SHM_REMAP) besides: the shortest that fits. */
 static int apply_attach(struct vmap_op *op, struct space *space)
 {
-	uint64_t room = SPACE_END - op->start, len = 0;
+	uint64_t bytes = (uint64_t)op->virt;
 
-	for (;;) {
-		uint64_t need =
-			(uint64_t)op->virt + (op->fixed ? space_bytes_in(space, op->start, op->start + len) : 0);
-
-		if (!need || need > room)
-			return 0;
-		if (need <= len)
-			break;
-		len = need;
-	}
+	if (!bytes || bytes > SPACE_END - op->start)
+		return 0;
 	op->kind = OP_MAP;
-	op->end = space_page_up(space, op->start + len);
+	op->end = space_page_up(space, op->fixed ? end_of_gaps(space, op->start, bytes) : op->start + bytes);
 	op->fill.end = op->end;
 	return space_map(space, &op->fill);
 }

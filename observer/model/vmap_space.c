@@ -91,17 +91,3 @@ void space_forget(struct space *space, struct saved **saved)
 		free(first);
 	}
 }
-
-uint64_t space_bytes_in(const struct space *space, uint64_t start, uint64_t end)
-{
-	const struct piece *at = tree_find(space->root, start);
-	uint64_t bytes = 0;
-
-	for (; at && at->start < end; at = tree_find(space->root, at->end)) {
-		struct piece piece = *at;
-
-		piece_clip(&piece, start, end);
-		bytes += piece.end - piece.start;
-	}
-	return bytes;
-}

@@ -46,9 +46,6 @@ void space_forget(struct space *space, struct saved **saved);
 /* Cuts the piece to what of it lies in [@start, @end), which it must touch. */
 void piece_clip(struct piece *piece, uint64_t start, uint64_t end);
 
-/* The mapped bytes in [@start, @end). */
-uint64_t space_bytes_in(const struct space *space, uint64_t start, uint64_t end);
-
 /* @value up to the next page boundary; @value must be below SPACE_END. */
 static inline uint64_t space_page_up(const struct space *space, uint64_t value)
 {

@@ -60,6 +60,11 @@ static void test_stack_growth(void **state)
 	fault(vmap, pages(48) + 8, 8, (int64_t)pages(2), &region);
 	assert_region(&region, REGION_STACK, 48, 49);
 	assert_map(vmap, "48-52 rw-p stack\n974-1000 rw-p stack\n");
+	/* No stack is at this address: it is not known what grew. */
+	map_at(vmap, 900, 2, RW, PRIVATE_ANON);
+	fault(vmap, pages(899), pages(1), (int64_t)pages(2), &region);
+	assert_map(vmap, "48-52 rw-p stack\n900-902 rw-p anon\n974-1000 rw-p stack\n");
+	unmap(vmap, 900, 2);
 	fault(vmap, pages(40), pages(1), INT64_MAX - (int64_t)pages(1), &region);
 	assert_map(vmap, "48-52 rw-p stack\n974-1000 rw-p stack\n");
 	vmap_free(vmap);
