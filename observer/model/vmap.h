@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* vmap: which addresses of one mm are mapped, and as what. Seeded by what the mm had at its opening, then kept up by the
- * rows of its syscalls, which may arrive out of the order in which the kernel carried them out. */
+ * rows of its syscalls, which may arrive out of the order in which the kernel carried them out. Rows that were folded into
+ * one by a full buffer have no arguments: what they mapped is not in it, and what they unmapped still is. */
 #ifndef HEAPTRACE_VMAP_H
 #define HEAPTRACE_VMAP_H
 
@@ -14,7 +15,8 @@ struct vmap;
 /* An empty map for the mm that @open opens. NULL on lack of memory. */
 struct vmap *vmap_new(const struct event_open *open);
 
-/* A map for the child mm that @open opens: what a fork copies of @parent. NULL on lack of memory. */
+/* A map for the child mm that @open opens: what a fork copies of @parent, as the rows so far have it (those of the
+ * parent's other threads may be late). NULL on lack of memory. */
 struct vmap *vmap_fork(const struct vmap *parent, const struct event_open *open);
 
 /* Frees it; NULL is legal. */
