@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* startup: preloaded into heaptrace, adds up the time that it spends inside bpf(2), and writes it at the end to the file
- * descriptor that STARTUP_FD names: "bpf CALLS NS LOAD_NS BTF_NS", the last two of BPF_PROG_LOAD and BPF_BTF_LOAD. libbpf calls
- * bpf(2) through syscall(3). */
+ * descriptor that STARTUP_FD names: "bpf WALL_NS CPU_NS LOAD_WALL_NS LOAD_CPU_NS", the last two of BPF_PROG_LOAD, the
+ * verifier and the JIT. libbpf calls bpf(2) through syscall(3). */
 #include <dlfcn.h>
 #include <linux/bpf.h>
 #include <stdarg.h>
@@ -12,32 +12,37 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t calls, total_ns, load_ns, btf_ns;
+struct span {
+	uint64_t wall_ns, cpu_ns;
+};
+
+static struct span all, load;
 static pid_t owner;
 
-static uint64_t now_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void add(long command, uint64_t ns)
+static struct span now(void)
 {
-	calls++;
-	total_ns += ns;
-	if (command == BPF_PROG_LOAD)
-		load_ns += ns;
-	else if (command == BPF_BTF_LOAD)
-		btf_ns += ns;
+	return (struct span){ clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_PROCESS_CPUTIME_ID) };
+}
+
+static void add(struct span *sum, const struct span *begun, const struct span *ended)
+{
+	sum->wall_ns += ended->wall_ns - begun->wall_ns;
+	sum->cpu_ns += ended->cpu_ns - begun->cpu_ns;
 }
 
 long syscall(long number, ...)
 {
 	static long (*real)(long number, ...);
 	long argument[6], ret;
-	uint64_t begin;
+	struct span begun, ended;
 	va_list list;
 
 	va_start(list, number);
@@ -48,10 +53,13 @@ long syscall(long number, ...)
 		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
 	if (!real)
 		abort();
-	begin = now_ns();
+	begun = now();
 	ret = real(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+	ended = now();
 	if (number == SYS_bpf)
-		add(argument[0], now_ns() - begin);
+		add(&all, &begun, &ended);
+	if (number == SYS_bpf && argument[0] == BPF_PROG_LOAD)
+		add(&load, &begun, &ended);
 	return ret;
 }
 
@@ -65,7 +73,8 @@ __attribute__((destructor)) static void end(void)
 	const char *fd = getenv("STARTUP_FD");
 
 	/* A forked child that ends without exec has nothing to tell; nor has CMD, which makes no such call. */
-	if (fd && calls && getpid() == owner)
-		dprintf(atoi(fd), "bpf %llu %llu %llu %llu\n", (unsigned long long)calls, (unsigned long long)total_ns,
-			(unsigned long long)load_ns, (unsigned long long)btf_ns);
+	if (fd && all.wall_ns && getpid() == owner)
+		dprintf(atoi(fd), "bpf %llu %llu %llu %llu\n", (unsigned long long)all.wall_ns,
+			(unsigned long long)all.cpu_ns, (unsigned long long)load.wall_ns,
+			(unsigned long long)load.cpu_ns);
 }
