@@ -17,7 +17,7 @@
  *
  * Nothing needs undoing where no later change touches the same addresses, which is the usual case. Putting back is
  * O(log n) a change, as whole ranges are cut out of and welded into a tree. The history is bounded: a row that is later
- * than HISTORY_MAX changes counts as just older than the oldest kept. While an mm has one thread its rows come in order
+ * than VMAP_HISTORY_MAX changes counts as just older than the oldest kept. While an mm has one thread its rows come in order
  * and no history is kept. */
 #include "model/vmap.h"
 
@@ -31,9 +31,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-/* A thread can be off the CPU for a time slice between its change and its row, while others go on: 4 ms of 4 us each. */
-#define HISTORY_MAX  1024
-#define HISTORY_DROP 256
+#define HISTORY_DROP (VMAP_HISTORY_MAX / 4)
 
 struct past {
 	struct vmap_op op;
@@ -131,7 +129,7 @@ static int past_reserve(struct vmap *vmap)
 
 	if (vmap->past_count < vmap->past_size)
 		return 0;
-	if (vmap->past_size >= HISTORY_MAX) {
+	if (vmap->past_size >= VMAP_HISTORY_MAX) {
 		past_drop(vmap, HISTORY_DROP);
 		return 0;
 	}
