@@ -29,22 +29,22 @@ static int seize_failed(pid_t tid, int err, struct diag *diag)
 	return diag_set(diag, err, "cannot trace process %d: %s", tid, strerror(-err));
 }
 
-static int task_seize(struct tracer *tracer, pid_t tid, struct ptrace_task **ret_task)
+/* NULL with *@ret_err where it fails. */
+static struct ptrace_task *task_seize(struct tracer *tracer, pid_t tid, int *ret_err)
 {
 	struct ptrace_task *task = task_add(tracer, tid);
 
+	*ret_err = task ? 0 : -ENOMEM;
 	if (!task)
-		return -ENOMEM;
+		return NULL;
 	if (ptrace(PTRACE_SEIZE, tid, 0, stop_options())) {
-		int err = -errno;
-
+		*ret_err = -errno;
 		task_drop(tracer, task);
-		return err;
+		return NULL;
 	}
 	task_set_state(task, TASK_RUNNING);
 	task->announced = true;
-	*ret_task = task;
-	return 0;
+	return task;
 }
 
 /* Whether Yama lets only ancestors trace, and others by permission, which the child is going to give. */
@@ -72,12 +72,12 @@ static void faults_watch(struct tracer *tracer, pid_t tid, bool on_exec)
 
 int attach_child(struct tracer *tracer, pid_t pid, struct diag *diag)
 {
-	struct ptrace_task *task;
-	int err = task_seize(tracer, pid, &task);
+	int err;
+	struct ptrace_task *task = task_seize(tracer, pid, &err);
 
-	if (err == -EPERM && yama_restricts())
+	if (!task && err == -EPERM && yama_restricts())
 		return -EAGAIN;
-	if (err)
+	if (!task)
 		return seize_failed(pid, err, diag);
 	task->awaits_exec = true;
 	faults_watch(tracer, pid, true);
@@ -103,10 +103,10 @@ static int threads_seize(struct tracer *tracer, pid_t pid)
 	for (size_t i = 0; i < count && !err; i++) {
 		if (task_find(tracer, tids[i]))
 			continue;
-		err = task_seize(tracer, tids[i], &task);
+		task = task_seize(tracer, tids[i], &err);
 		if ((err == -ESRCH && tids[i] != pid) || (err == -EPERM && is_ours(tids[i])))
 			err = 0; /* it has just ended, or just begun */
-		else if (!err) {
+		if (task) {
 			task->pid = pid;
 			task->attaching = true;
 			ptrace(PTRACE_INTERRUPT, tids[i], 0, 0);

@@ -202,7 +202,7 @@ unsigned int ptrace_ranges(const struct memcall *call, const uint64_t args[stati
 	return count;
 }
 
-#define UNTRANSLATED -1
+#define UNTRANSLATED (-1)
 
 /* Those of arch/x86/entry/syscalls/syscall_32.tbl that are memory calls, change memory beside their purpose, or tell us
  * something. Untranslated ones hide their arguments in a structure. */

@@ -48,7 +48,7 @@ static void path_unescape(struct buf *out, const char *path, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		bool newline = len - i >= 4 && !memcmp(path + i, "\\012", 4);
 
-		buf_add_char(out, newline ? '\n' : path[i]);
+		buf_add(out, newline ? "\n" : path + i, 1);
 		i += newline ? 3 : 0;
 	}
 }

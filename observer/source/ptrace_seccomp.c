@@ -101,7 +101,7 @@ unsigned int ptrace_seccomp_filter(struct sock_filter out[static PTRACE_SECCOMP_
 	for (unsigned int i = 0; i < ARGUMENT_CALLS; i++) {
 		/* The low half comes first on both architectures, which are little-endian. */
 		out[n++] = statement(BPF_LD | BPF_W | BPF_ABS,
-				     (uint32_t)(offsetof(struct seccomp_data, args) + 8 * argument_calls[i].arg));
+				     (uint32_t)offsetof(struct seccomp_data, args) + 8 * argument_calls[i].arg);
 		out[n++] = statement(BPF_ALU | BPF_AND | BPF_K, argument_calls[i].mask);
 		out[n] = jump_if_equal(argument_calls[i].value, stop - n - 1, 0);
 		n++;

@@ -175,20 +175,26 @@ struct ptrace_mm *mm_add(struct tracer *tracer, const struct ptrace_task *task)
 	return mm;
 }
 
-void mm_drop(struct ptrace_mm *mm)
+static void mm_free(struct ptrace_mm *mm)
 {
-	*mm->link = mm->next;
-	if (mm->next)
-		mm->next->link = mm->link;
 	close_files(mm);
 	shadow_free(&mm->shadow);
 	free(mm->runs);
 	free(mm);
 }
 
+void mm_drop(struct ptrace_mm *mm)
+{
+	*mm->link = mm->next;
+	if (mm->next)
+		mm->next->link = mm->link;
+	mm_free(mm);
+}
+
 void tracer_clear(struct tracer *tracer)
 {
 	struct ptrace_task *task;
+	struct ptrace_mm *mm, *next;
 	size_t pos = 0;
 
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
@@ -196,8 +202,11 @@ void tracer_clear(struct tracer *tracer)
 		free(task);
 	}
 	map_free(&tracer->tasks);
-	while (tracer->mms)
-		mm_drop(tracer->mms);
+	for (mm = tracer->mms; mm; mm = next) {
+		next = mm->next;
+		mm_free(mm);
+	}
+	tracer->mms = NULL;
 	perf_faults_free(tracer->perf);
 	ptrace_writer_free(tracer->writer);
 }
