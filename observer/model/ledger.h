@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* ledger: the books of one mm, in double entry: what it had at its opening plus every row is what it has at its closing,
- * part by part, or else the difference is entered as unattributed and the books do not balance. */
+/* ledger: the books of one mm, in double entry: what it had at its opening plus every row is what it has at its
+ * closing, part by part, or else the difference is entered as unattributed and the books do not balance. */
 #ifndef HEAPTRACE_LEDGER_H
 #define HEAPTRACE_LEDGER_H
 
@@ -18,7 +18,7 @@
 
 struct ledger;
 
-/* Opens the books for an EVENT_MM_OPEN. @image is used where the event has none; may be NULL. NULL on lack of memory. */
+/* Opens the books for an EVENT_MM_OPEN. @image, or NULL, is used where the event has none. NULL on lack of memory. */
 struct ledger *ledger_new(const struct event *open, const char *image);
 
 /* Frees it; NULL is legal. */

@@ -12,8 +12,8 @@ struct ledger_lines {
 	unsigned int count, size;
 };
 
-/* The index of the line for rows like @change, which is added if need be; past LEDGER_LINES_MAX of them it is that of the
- * line that such rows share. -ENOMEM. */
+/* The index of the line for rows like @change, which is added if need be; past LEDGER_LINES_MAX of them it is that of
+ * the line that such rows share. -ENOMEM. */
 int ledger_lines_find(struct ledger_lines *lines, const struct event_change *change);
 
 /* Enters @change in @line. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The map of one mm, and the order of its changes.
  *
- * A row is sent when its syscall returns, but its change happened earlier, under the mmap write lock; between threads of
- * one mm rows overtake each other:
+ * A row is sent when its syscall returns, but its change happened earlier, under the mmap write lock; between threads
+ * of one mm rows overtake each other:
  *
  *      thread A   munmap(X) ---- order 5 --------------------------------- returns: row 5
  *      thread B              mmap ---- order 6, is given X ---- returns: row 6
@@ -16,9 +16,9 @@
  *                         6 7 8 -->    apply them again, each saving anew what it displaces
  *
  * Nothing needs undoing where no later change touches the same addresses, which is the usual case. Putting back is
- * O(log n) a change, as whole ranges are cut out of and welded into a tree. The history is bounded: a row that is later
- * than VMAP_HISTORY_MAX changes counts as just older than the oldest kept. While an mm has one thread its rows come in order
- * and no history is kept. */
+ * O(log n) a change, as whole ranges are cut out of and welded into a tree. The history is bounded: a row that is
+ * later than VMAP_HISTORY_MAX changes counts as just older than the oldest kept. While an mm has one thread its rows
+ * come in order and no history is kept. */
 #include "model/vmap.h"
 
 #include "event/memcalls.h"
@@ -282,7 +282,7 @@ static int apply_now(struct vmap *vmap, struct vmap_op *op, struct region *ret_r
 	return err;
 }
 
-/* The row of the call that starts a thread precedes every other row of its caller, so from here on nothing is missed. */
+/* The row of the call that starts a thread precedes every other row of its caller, so no change is missed. */
 static bool starts_thread(const struct event_change *change)
 {
 	if (change->cause != CAUSE_SYSCALL || !change->call || !(change->call->flags & MEMCALL_LIFE))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* vmap: which addresses of one mm are mapped, and as what. Seeded by what the mm had at its opening, then kept up by the
- * rows of its syscalls, which may arrive out of the order in which the kernel carried them out. Rows that were folded into
- * one by a full buffer have no arguments: what they mapped is not in it, and what they unmapped still is. */
+/* vmap: which addresses of one mm are mapped, and as what. Seeded by what the mm had at its opening, then kept up by
+ * the rows of its syscalls, which may arrive out of the order in which the kernel carried them out. Rows that were
+ * folded into one have no arguments: what they mapped is not in it, and what they unmapped still is. */
 #ifndef HEAPTRACE_VMAP_H
 #define HEAPTRACE_VMAP_H
 
@@ -26,8 +26,9 @@ struct vmap *vmap_fork(const struct vmap *parent, const struct event_open *open)
 /* Frees it; NULL is legal. */
 void vmap_free(struct vmap *vmap);
 
-/* Takes one mapping that the mm has at this moment: read at its opening, while its threads may go on and their rows come
- * in between. What it says is younger than the rows before it. 0 or -ENOMEM; a mapping that cannot be is ignored. */
+/* Takes one mapping that the mm has at this moment: read at its opening, while its threads may go on and their rows
+ * come in between. What it says is younger than the rows before it. 0 or -ENOMEM; a mapping that cannot be is
+ * ignored. */
 int vmap_seed(struct vmap *vmap, const struct event_vma *vma);
 
 /* Applies one row of thread @tid and names the mapping that it is about: as it was before an unmapping, as it is after

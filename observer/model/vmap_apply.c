@@ -107,8 +107,8 @@ static void piece_protect(struct piece *piece, const void *ctx)
 	piece->prot = op->fill.prot;
 }
 
-/* Where a call that failed stopped: mm/mprotect.c goes from mapping to mapping, to a gap (ENOMEM) or to one that must not
- * be written to (EACCES), and what comes before is changed. @start where nothing is known of such a place. */
+/* Where a call that failed stopped: mm/mprotect.c goes from mapping to mapping, to a gap (ENOMEM) or to one that must
+ * not be written to (EACCES), and what comes before is changed. @start where nothing is known of such a place. */
 static uint64_t where_stopped(const struct vmap_op *op, const struct space *space, uint64_t start)
 {
 	uint64_t at = start;

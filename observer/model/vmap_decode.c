@@ -82,7 +82,8 @@ static uint64_t map_unit(unsigned int flags, uint64_t page_bytes)
 	return 1ULL << (shift && shift < 40 ? shift : 21);
 }
 
-/* Reserved address space as glibc takes it for a thread arena: all but a 64 MiB boundary's worth is given back at once. */
+/* Reserved address space as glibc takes it for a thread arena: all but a 64 MiB boundary's worth is given back at
+ * once. */
 static bool looks_like_arena(const struct vmap_op *op, unsigned int prot, unsigned int flags)
 {
 	const unsigned int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* vmap_op: what one row does to an address space, freed from the syscall that it came by. Private to the vmap_*.c files. */
+/* vmap_op: what one row does to an address space, freed from the syscall that it came by. Private to the vmap_*.c
+ * files. */
 #ifndef HEAPTRACE_VMAP_OP_H
 #define HEAPTRACE_VMAP_OP_H
 

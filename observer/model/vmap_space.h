@@ -58,8 +58,8 @@ struct name_query {
 	bool clip;
 };
 
-/* Names what is in the range by its first piece; REGION_NONE where nothing is. @root is the space's, or content that was
- * displaced from it. *@ret_file, which may become NULL, is borrowed. */
+/* Names what is in the range by its first piece; REGION_NONE where nothing is. @root is the space's, or content that
+ * was displaced from it. *@ret_file, which may become NULL, is borrowed. */
 void space_name(const struct space *space, const struct node *root, const struct name_query *query,
 		struct region *ret_region, struct vmap_file **ret_file);
 

@@ -61,7 +61,8 @@ int tree_reserve(struct tree_pool *pool, unsigned int count);
 /* Frees the spare nodes. */
 void tree_pool_free(struct tree_pool *pool);
 
-/* Parts @root at @at into all below, *ret_low, and the rest, *ret_high. A piece that @at cuts needs one reserved node. */
+/* Parts @root at @at into all below, *ret_low, and the rest, *ret_high. A piece that @at cuts needs one reserved
+ * node. */
 void tree_split(struct tree_pool *pool, struct node *root, uint64_t at, struct node **ret_low, struct node **ret_high);
 
 /* One tree of two; all of @low is below all of @high. The two pieces at the seam become one if nothing parts them. */
