@@ -125,7 +125,7 @@ def many_mappings(t, source):
 
 @case()
 def target_alone(t, source):
-    done = observe(source, [TARGET])
+    done = observe(source, [TARGET, *([] if source == "bpf" else ["--sizes", "2k,200k,2M,20M"])])
     t.balanced(done)
     t.ok(len(done.books.marks) >= 14, "it has left its marks", len(done.books.marks))
 

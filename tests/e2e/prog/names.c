@@ -8,16 +8,8 @@
 #include <sys/stat.h>
 
 static const char *const hostile[] = {
-	"\033[31mred\033[0m",
-	"a\nb\tc\rd",
-	"\"quote\\\"",
-	"\xff\xfe\xc0\x80",
-	"\xe2\x80\xae"
-	"rtl",
-	"</script><b>",
-	"%s%n%x",
-	" ",
-	"\x01\x02\x7f\x9b",
+	"\033[31mred\033[0m", "a\nb\tc\rd", "\"quote\\\"", "\xff\xfe\xc0\x80", "\xe2\x80\xaertl",
+	"</script><b>",	      "%s%n%x",	    " ",	   "\x01\x02\x7f\x9b",
 };
 
 static void map_named(const char *folder, const char *name)
