@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The kernel as the judge: a child makes random calls, the map is told of them, and must agree with /proc after each. */
+/* The kernel as the judge: a child makes random calls, the map is told of them and must agree with /proc after each. */
 #include "base/buf.h"
 #include "base/procfs.h"
 #include "vmap_rows.h"
