@@ -42,11 +42,25 @@ static int file_open(const char *path, uid_t uid, gid_t gid)
 	return fd;
 }
 
-int output_open(const char *path, uid_t uid, gid_t gid, FILE **ret_stream, struct diag *diag)
+/* Empties a file that is ours or that of the user we write for: what somebody else laid there would be theirs to read.
+ * 0 or -errno. */
+static int file_empty(int fd, uid_t uid)
 {
 	struct stat stat;
+
+	if (fstat(fd, &stat))
+		return -errno;
+	if (!S_ISREG(stat.st_mode))
+		return 0;
+	if (stat.st_uid != uid && stat.st_uid != geteuid())
+		return -EPERM;
+	return ftruncate(fd, 0) ? -errno : 0;
+}
+
+int output_open(const char *path, uid_t uid, gid_t gid, FILE **ret_stream, struct diag *diag)
+{
 	FILE *stream;
-	int fd;
+	int fd, err;
 
 	if (!path || !strcmp(path, "-")) {
 		*ret_stream = path ? stdout : stderr;
@@ -55,11 +69,12 @@ int output_open(const char *path, uid_t uid, gid_t gid, FILE **ret_stream, struc
 	fd = file_open(path, uid, gid);
 	if (fd < 0)
 		return diag_set(diag, fd, "cannot write to '%s': %s", path, mend(-fd));
-	if (!fstat(fd, &stat) && S_ISREG(stat.st_mode) && ftruncate(fd, 0)) {
-		int err = -errno;
-
+	err = file_empty(fd, uid);
+	if (err) {
 		close(fd);
-		return diag_set(diag, err, "cannot write to '%s': %s", path, strerror(-err));
+		return diag_set(
+			diag, err, "cannot write to '%s': %s", path,
+			err == -EPERM ? "it is a file of another user: remove it, or name another" : strerror(-err));
 	}
 	stream = fdopen(fd, "w");
 	if (!stream) {

@@ -17,7 +17,8 @@
 #define HEAPTRACE_VERSION "unknown"
 #endif
 
-#define POLL_MS 100
+#define POLL_MS	 100
+#define FLUSH_NS 200000000ull
 
 struct session {
 	const struct options *options;
@@ -29,7 +30,7 @@ struct session {
 	struct proc_sampler *sampler;
 	struct diag diag;     /* of what failed */
 	struct diag fallback; /* why auto did not take the first source */
-	uint64_t start_ns, next_sample_ns;
+	uint64_t start_ns, next_sample_ns, next_flush_ns;
 	bool header_written;
 	bool exit_known;
 	int exit_code, exit_signal;
@@ -167,6 +168,17 @@ static int sample_when_due(struct session *session)
 	return proc_sampler_tick(session->sampler, on_event, session);
 }
 
+/* Shows what is there: when nothing happens, and now and then while something does. */
+static void flush_when_due(struct session *session, bool idle)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!idle && now < session->next_flush_ns)
+		return;
+	session->next_flush_ns = now + FLUSH_NS;
+	sink_flush(session->sink);
+}
+
 /* Whether to let go now: asked to (twice where a command runs, as the first is its own affair), or time is up. */
 static bool time_to_stop(struct session *session)
 {
@@ -203,8 +215,7 @@ static int session_loop(struct session *session)
 			return got == -ENODATA ? 0 : got;
 		if (sample_when_due(session))
 			return -ENOMEM;
-		if (!got)
-			sink_flush(session->sink);
+		flush_when_due(session, !got);
 	}
 }
 

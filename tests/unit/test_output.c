@@ -87,6 +87,26 @@ static void a_link_is_not_followed(void **state)
 	assert_int_equal(stat.st_size, 8);
 }
 
+static void a_file_of_another_user_is_left_alone(void **state)
+{
+	struct diag diag = { "" };
+	struct stat stat;
+	FILE *stream = NULL;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	write_to(path, "bait");
+	assert_int_equal(chown(path, 65534, 65534), 0);
+	assert_int_equal(output_open(path, 1000, 1000, &stream, &diag), -EPERM);
+	assert_non_null(strstr(diag.text, "another user"));
+	assert_int_equal(lstat(path, &stat), 0);
+	assert_int_equal(stat.st_size, 4);
+	assert_int_equal(output_open(path, 65534, 65534, &stream, &diag), 0);
+	assert_int_equal(output_close(stream), 0);
+	unlink(path);
+}
+
 static void what_cannot_be_is_said(void **state)
 {
 	struct diag missing = { "" }, directory = { "" };
@@ -118,6 +138,7 @@ int main(void)
 		cmocka_unit_test(a_file_is_made_and_overwritten),
 		cmocka_unit_test(a_new_file_belongs_to_the_user),
 		cmocka_unit_test(a_link_is_not_followed),
+		cmocka_unit_test(a_file_of_another_user_is_left_alone),
 		cmocka_unit_test(what_cannot_be_is_said),
 		cmocka_unit_test(a_full_disk_is_found_at_the_latest_when_closing),
 	};
