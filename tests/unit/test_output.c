@@ -69,6 +69,7 @@ static void a_new_file_belongs_to_the_user(void **state)
 	assert_int_equal(lstat(path, &stat), 0);
 	assert_int_equal(stat.st_uid, 65534);
 	assert_int_equal(stat.st_gid, 65533);
+	unlink(path);
 }
 
 static void a_link_is_not_followed(void **state)
