@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/ptrace_seccomp.h"
+
+#include "event/memcalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#if defined(__x86_64__)
+#define NATIVE	AUDIT_ARCH_X86_64
+#define FOREIGN AUDIT_ARCH_I386
+#else
+#define NATIVE	AUDIT_ARCH_AARCH64
+#define FOREIGN AUDIT_ARCH_ARM
+#endif
+
+#define STOP (SECCOMP_RET_TRACE | PTRACE_SECCOMP_MARK)
+
+static struct sock_filter filter[PTRACE_SECCOMP_MAX];
+static unsigned int filter_len;
+
+/* Carries out the filter as the kernel does, for the instructions that it uses; anything else fails the test. */
+static uint32_t filter_run(const struct seccomp_data *data)
+{
+	uint32_t value = 0;
+
+	for (unsigned int at = 0; at < filter_len; at++) {
+		const struct sock_filter *step = &filter[at];
+
+		switch (step->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			assert_true(step->k % 4 == 0 && step->k + 4 <= sizeof(*data));
+			memcpy(&value, (const char *)data + step->k, sizeof(value));
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			value &= step->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			at += value == step->k ? step->jt : step->jf;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			at += value >= step->k ? step->jt : step->jf;
+			break;
+		case BPF_RET | BPF_K:
+			return step->k;
+		default:
+			fail_msg("instruction %u: code %#x", at, step->code);
+		}
+	}
+	fail_msg("the filter ends without a verdict");
+	return 0;
+}
+
+static uint32_t verdict(uint32_t arch, int nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	const struct seccomp_data data = { .arch = arch, .nr = nr, .args = { a, b, c } };
+
+	return filter_run(&data);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	filter_len = ptrace_seccomp_filter(filter);
+	return filter_len && filter_len <= PTRACE_SECCOMP_MAX ? 0 : -1;
+}
+
+static void test_memory_calls_stop(void **state)
+{
+	const struct memcall *call;
+
+	(void)state;
+	for (unsigned int i = 0; (call = memcall_at(i)); i++)
+		assert_int_equal(verdict(NATIVE, call->nr, 0, 0, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_ftruncate, 3, 0, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_io_setup, 1, 0, 0), STOP);
+}
+
+static void test_others_pass(void **state)
+{
+	static const int calls[] = { SYS_read,	    SYS_close,	     SYS_futex,
+				     SYS_getpid,    SYS_exit_group,  SYS_rt_sigreturn,
+				     SYS_nanosleep, SYS_epoll_pwait, SYS_restart_syscall };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		assert_int_equal(verdict(NATIVE, calls[i], 0, 0, 0), SECCOMP_RET_ALLOW);
+}
+
+static void test_arguments_decide(void **state)
+{
+	(void)state;
+	assert_int_equal(verdict(NATIVE, SYS_write, UINT64_MAX, 0, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_write, 0xffffffff, 0, 0), STOP); /* an int in a register */
+	assert_int_equal(verdict(NATIVE, SYS_write, 1, 0, 0), SECCOMP_RET_ALLOW);
+	assert_int_equal(verdict(NATIVE, SYS_prctl, PR_SET_NAME, 0, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_prctl, PR_GET_NAME, 0, 0), SECCOMP_RET_ALLOW);
+	assert_int_equal(verdict(NATIVE, SYS_openat, 0, 0, O_WRONLY | O_CREAT | O_TRUNC), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_openat, 0, 0, O_RDONLY | O_CLOEXEC), SECCOMP_RET_ALLOW);
+	assert_int_equal(verdict(NATIVE, SYS_ioctl, 3, 0xc028aa03 /* UFFDIO_COPY */, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_ioctl, 3, 0x5413 /* TIOCGWINSZ */, 0), SECCOMP_RET_ALLOW);
+#ifdef SYS_open
+	assert_int_equal(verdict(NATIVE, SYS_open, 0, O_TRUNC, 0), STOP);
+	assert_int_equal(verdict(NATIVE, SYS_open, 0, O_RDWR, O_TRUNC), SECCOMP_RET_ALLOW);
+#endif
+}
+
+/* Their numbers mean something else: all of them stop. */
+static void test_foreign_calls_stop(void **state)
+{
+	(void)state;
+	for (int nr = 0; nr < 470; nr++)
+		assert_int_equal(verdict(FOREIGN, nr, 0, 0, 0), STOP);
+	assert_int_equal(verdict(NATIVE, 0x40000000 | SYS_read, 0, 0, 0), STOP);
+}
+
+static void test_strays(void **state)
+{
+	(void)state;
+	assert_true(ptrace_seccomp_is_stray(SYS_ftruncate));
+	assert_true(ptrace_seccomp_is_stray(SYS_io_destroy));
+	assert_false(ptrace_seccomp_is_stray(SYS_read));
+	assert_false(ptrace_seccomp_is_stray(SYS_mmap));
+}
+
+/* Without a tracer what stops fails with ENOSYS: so the kernel's own verdict can be seen. Exit status: the first that was not
+ * as expected. */
+static _Noreturn void probe_in_child(void)
+{
+	struct sock_fprog program = { .len = (unsigned short)filter_len, .filter = filter };
+	int fds[2];
+
+	if (pipe(fds) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		_exit(1);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program))
+		_exit(2);
+	if (syscall(SYS_mmap, NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != -1 || errno != ENOSYS)
+		_exit(3);
+	if (syscall(SYS_write, -1, "heaptrace:x", 11) != -1 || errno != ENOSYS)
+		_exit(4);
+	if (write(fds[1], "x", 1) != 1)
+		_exit(5);
+	if (openat(AT_FDCWD, "/dev/null", O_RDONLY) < 0 || openat(AT_FDCWD, "/dev/null", O_WRONLY | O_TRUNC) != -1)
+		_exit(6);
+	if (prctl(PR_SET_NAME, "x") != -1 || errno != ENOSYS)
+		_exit(7);
+	_exit(0);
+}
+
+static void test_kernel_agrees(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid)
+		probe_in_child();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory_calls_stop),
+		cmocka_unit_test(test_others_pass),
+		cmocka_unit_test(test_arguments_decide),
+		cmocka_unit_test(test_foreign_calls_stop),
+		cmocka_unit_test(test_strays),
+		cmocka_unit_test(test_kernel_agrees),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
