@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The claims of runs of faults, and what is sure of a munmap, on this process's own memory. */
+#include "source/ptrace_claims.h"
+
+#include "source/ptrace_books.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PAGE  4096
+#define PAGES 64u
+#define RW    (PROT_READ | PROT_WRITE)
+
+static struct tracer tracer;
+static struct ptrace_task *task;
+static struct ptrace_mm *mm;
+static char *area;
+
+static int setup(void **state)
+{
+	(void)state;
+	tracer = (struct tracer){ .page_size = PAGE, .max_maps = 65530 };
+	tracer.shared = ptrace_shared_new(0);
+	tracer.writer = tracer.shared ? ptrace_writer_new(tracer.shared) : NULL;
+	task = task_add(&tracer, getpid());
+	mm = task ? mm_add(&tracer, task) : NULL;
+	if (!tracer.writer || !mm)
+		return -1;
+	task_join(task, mm);
+	area = mmap(NULL, PAGES * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return area == MAP_FAILED || madvise(area, PAGES * PAGE, MADV_NOHUGEPAGE) ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	munmap(area, PAGES * PAGE);
+	task_leave(task);
+	tracer_clear(&tracer);
+	ptrace_shared_free(tracer.shared);
+	return 0;
+}
+
+static void touch(size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		((volatile char *)area)[i * PAGE] = 1;
+}
+
+static void peek(size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		(void)((volatile char *)area)[i * PAGE];
+}
+
+/* Adds a run of faults on the pages from @from up to @to. */
+static void run_add(size_t from, size_t to)
+{
+	mm->runs = realloc(mm->runs, (mm->run_count + 1) * sizeof(*mm->runs));
+	assert_non_null(mm->runs);
+	mm->runs[mm->run_count++] = (struct ptrace_run){ .start = (uint64_t)area + from * PAGE,
+							 .end = (uint64_t)area + to * PAGE,
+							 .count = to - from };
+}
+
+static struct claim claims[8];
+
+static int claim(int64_t virt, int64_t anon, int64_t file, enum claim_trust trust)
+{
+	const struct usage delta = { .virt = virt * PAGE, .anon = anon * PAGE, .file = file * PAGE };
+
+	return claims_make(mm, &delta, trust, claims);
+}
+
+static void test_plain_pages(void **state)
+{
+	(void)state;
+	touch(0, 10);
+	touch(20, 25);
+	run_add(0, 10);
+	run_add(20, 25);
+	assert_int_equal(claim(0, 15, 0, CLAIM_SURE), 0);
+	assert_int_equal(claims[0].delta.anon, 10 * PAGE);
+	assert_int_equal(claims[1].delta.anon, 5 * PAGE);
+	assert_int_equal(shadow_get(&mm->shadow, (uint64_t)area / PAGE + 24), PAGE_ANON);
+}
+
+/* The sums do not tell, as some pages were there before: so what is known of them does. */
+static void test_pages_that_were_there(void **state)
+{
+	struct page_counts change = { 0 };
+
+	(void)state;
+	touch(0, 4);
+	assert_int_equal(claims_look(mm, (uint64_t)area, (uint64_t)area + 4 * PAGE, &change), 0);
+	assert_int_equal(change.anon, 4);
+	touch(4, 6);
+	run_add(0, 4);
+	run_add(4, 6);
+	assert_int_equal(claim(0, 2, 0, CLAIM_SURE), -EAGAIN);
+	assert_int_equal(claim(0, 2, 0, CLAIM_EXACT), 0);
+	assert_int_equal(claims[0].delta.anon, 0);
+	assert_int_equal(claims[1].delta.anon, 2 * PAGE);
+}
+
+/* Read faults on new anonymous memory map the zero page, which is not resident; a write makes it a page. */
+static void test_zero_page(void **state)
+{
+	(void)state;
+	peek(0, 8);
+	touch(8, 12);
+	run_add(0, 8);
+	run_add(8, 12);
+	assert_int_equal(claim(0, 4, 0, CLAIM_EXACT), 0);
+	assert_int_equal(claims[0].delta.anon, 0);
+	assert_int_equal(claims[1].delta.anon, 4 * PAGE);
+	touch(0, 8);
+	peek(12, 14);
+	mm->run_count = 0;
+	run_add(0, 8);
+	run_add(12, 14);
+	assert_int_equal(claim(0, 8, 0, CLAIM_EXACT), 0);
+	assert_int_equal(claims[0].delta.anon, 8 * PAGE);
+	assert_int_equal(claims[1].delta.anon, 0);
+}
+
+/* One fault brings the pages of a file around it. */
+static void test_fault_around(void **state)
+{
+	char path[] = "/var/tmp/heaptrace-claims-XXXXXX", block[PAGE] = "";
+	int fd = mkstemp(path);
+	struct page_counts now = { 0 };
+	char *anonymous = area;
+
+	(void)state;
+	assert_true(fd >= 0 && unlink(path) == 0);
+	for (size_t i = 0; i < PAGES; i++)
+		assert_int_equal(write(fd, block, sizeof(block)), sizeof(block));
+	area = mmap(NULL, PAGES * PAGE, RW, MAP_PRIVATE, fd, 0);
+	assert_true(area != MAP_FAILED);
+	peek(32, 33);
+	touch(40, 41);
+	claims_count(mm, (uint64_t)area, (uint64_t)area + PAGES * PAGE, &now);
+	assert_true(now.file >= 1 && now.anon == 1);
+	run_add(32, 33);
+	run_add(40, 41);
+	assert_int_equal(claim(0, 1, now.file, CLAIM_EXACT), 0);
+	assert_int_equal(claims[0].delta.file + claims[1].delta.file, now.file * PAGE);
+	assert_int_equal(claims[1].delta.anon, PAGE);
+	assert_int_equal(claims[0].delta.anon, 0);
+	munmap(area, PAGES * PAGE);
+	area = anonymous;
+	close(fd);
+}
+
+static void test_growing_stack(void **state)
+{
+	(void)state;
+	touch(10, 14);
+	mm->growing[0] = (uint64_t)area + 14 * PAGE;
+	mm->growing[1] = (uint64_t)area + 40 * PAGE;
+	mm->growing_count = 2;
+	run_add(30, 31);
+	run_add(10, 14);
+	assert_int_equal(claims_growth(mm, 4 * PAGE), 4 * PAGE);
+	assert_int_equal(claims_growth(mm, 3 * PAGE), 0);
+	assert_int_equal(claim(4, 5, 0, CLAIM_SURE), 0);
+	assert_false(claims[0].grew);
+	assert_true(claims[1].grew);
+	assert_int_equal(claims[1].delta.virt, 4 * PAGE);
+	assert_int_equal(mm->growing[0], (uint64_t)area + 10 * PAGE);
+	assert_int_equal(mm->growing[1], (uint64_t)area + 40 * PAGE);
+}
+
+static void test_nothing_happened(void **state)
+{
+	(void)state;
+	run_add(0, 3);
+	assert_int_equal(claim(0, 0, 0, CLAIM_SURE), 0);
+	assert_true(usage_is_zero(&claims[0].delta));
+}
+
+/* The task stands at the entry of munmap of the pages from @from up to @to. */
+static bool munmap_is_sure(size_t from, size_t to)
+{
+	task->filtered = true;
+	task->call = (struct ptrace_call){ .open = true,
+					   .native = true,
+					   .alone = true,
+					   .nr = SYS_munmap,
+					   .memcall = memcall_by_nr(SYS_munmap),
+					   .args = { (uint64_t)area + from * PAGE, (to - from) * PAGE } };
+	return sure_call(&tracer, task);
+}
+
+static void test_sure_munmap(void **state)
+{
+	(void)state;
+	touch(3, 5);
+	assert_false(munmap_is_sure(0, PAGES)); /* nobody has seen it made */
+	sure_mapped(mm, (uint64_t)area, PAGES * PAGE);
+	assert_false(munmap_is_sure(0, PAGES - 1));
+	assert_true(munmap_is_sure(0, PAGES));
+	assert_int_equal(mm->sure.change.delta.virt, -(int64_t)(PAGES * PAGE));
+	assert_int_equal(mm->sure.change.delta.anon, -2 * PAGE);
+	sure_confirm(&tracer, mm, true);
+	assert_int_equal(mm->level.anon, -2 * PAGE);
+	assert_false(munmap_is_sure(0, PAGES)); /* not twice */
+}
+
+static void test_unsure_munmap(void **state)
+{
+	const struct ptrace_range last_page = { (uint64_t)area + (PAGES - 1) * PAGE, (uint64_t)area + PAGES * PAGE };
+
+	(void)state;
+	sure_mapped(mm, (uint64_t)area, PAGES * PAGE);
+	sure_changed(mm, &last_page, 1);
+	assert_false(munmap_is_sure(0, PAGES));
+	sure_mapped(mm, (uint64_t)area, PAGES * PAGE);
+	sure_changed(mm, NULL, 0);
+	assert_false(munmap_is_sure(0, PAGES));
+	sure_mapped(mm, (uint64_t)area, PAGES * PAGE);
+	peek(0, 1); /* the zero page could also be one shared with a child */
+	assert_false(munmap_is_sure(0, PAGES));
+	touch(0, 1);
+	tracer.max_maps = 4; /* there are more already */
+	assert_false(munmap_is_sure(0, PAGES));
+	tracer.max_maps = 65530;
+	mm->sure.maps_at_most = 65529; /* there may be, so they are counted */
+	assert_true(munmap_is_sure(0, PAGES));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_plain_pages, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pages_that_were_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_zero_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fault_around, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_growing_stack, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_happened, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sure_munmap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsure_munmap, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
