@@ -53,9 +53,12 @@ enum event_kind {
 	EVENT_LOST,	 /* records that did not arrive; the totals are not touched by it */
 };
 
-/* One frame of a call chain, innermost first. Strings are NULL where unknown; line is 0 where unknown. */
+/* One frame of a call chain, innermost first. A source gives addr and exact; the model adds the names. Strings are NULL
+ * where unknown; line is 0 where unknown. */
 struct frame {
 	uint64_t addr;
+	bool exact; /* addr is that of the instruction itself: the innermost frame, or one that a signal interrupted;
+			  * else it is a return address, and the call is before it */
 	uint64_t offset; /* from the symbol's start */
 	const char *symbol;
 	const char *object;
@@ -81,6 +84,7 @@ struct event_change {
 	const struct frame *stack; /* innermost first */
 	unsigned int stack_len;	   /* 0: no stack was taken */
 	bool stack_complete;	   /* the walk reached the thread's start routine */
+	uint64_t stack_id;	   /* rows of one mm with the same id have the same addresses; 0: not known to */
 };
 
 enum open_how { OPEN_EXEC, OPEN_FORK, OPEN_ATTACH };
