@@ -4,8 +4,10 @@
 
 import contextlib
 import os
+import time
 
 import harness
+import machine
 from harness import Observer, Process, case, folder, observe, prog, status_of, wait_until
 
 PAGES = 64 * 4096
@@ -65,40 +67,64 @@ def io_uring(t, source):
                "named after the worker or io_uring")
 
 
-@contextlib.contextmanager
-def setting(path, value):
-    """Writes a value to a file of the kernel and puts the old one back."""
-    with open(path, encoding="ascii") as file:
-        old = file.read().strip()
-    with open(path, "w", encoding="ascii") as file:
-        file.write(str(value))
+THP = "/sys/kernel/mm/transparent_hugepage"
+HURRY = {"scan_sleep_millisecs": 10, "alloc_sleep_millisecs": 10, "pages_to_scan": 1 << 20, "defrag": 1,
+         "max_ptes_none": 511, "max_ptes_swap": 511, "max_ptes_shared": 511}
+
+
+def hurried():
+    """The settings by which khugepaged looks at everything there is, again and again. Its default is to take 16 MiB of
+    addresses every 10 s, and to sleep for a minute after a huge page that it could not have."""
+    changes = {f"{THP}/khugepaged/{name}": value for name, value in HURRY.items()}
+    if machine.chosen(machine.read(f"{THP}/enabled")) == "never":
+        changes[f"{THP}/enabled"] = "madvise"
+    if machine.chosen(machine.read(f"{THP}/hugepages-2048kB/enabled")) in ("never", "always", "madvise"):
+        changes[f"{THP}/hugepages-2048kB/enabled"] = "inherit"
+    return {path: value for path, value in changes.items() if os.path.exists(path)}
+
+
+def state_of_khugepaged(pid):
+    return machine.counters(("thp_", "compact_"), "/proc/buddyinfo", f"{THP}/enabled", f"{THP}/khugepaged/full_scans",
+                            f"{THP}/khugepaged/pages_collapsed", f"{THP}/khugepaged/scan_sleep_millisecs",
+                            f"/proc/{pid}/smaps_rollup", f"/proc/{pid}/status", "/proc/meminfo")
+
+
+def wait_for_khugepaged(t, pid, anon):
+    """Until the process has grown to that. Writing a setting of khugepaged wakes it, whatever it sleeps for; memory that
+    is in pieces is put together."""
+    beginning = time.monotonic()
+
+    def filled():
+        passed = time.monotonic() - beginning
+        if status_of(pid)["anon"] >= anon:
+            return True
+        if passed > filled.next:
+            filled.next = 2 * passed
+            machine.write(f"{THP}/khugepaged/scan_sleep_millisecs", HURRY["scan_sleep_millisecs"])
+            with contextlib.suppress(OSError):
+                machine.write("/proc/sys/vm/compact_memory", 1)
+        return False
+    filled.next = 2
     try:
-        yield
-    finally:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(old)
+        wait_until(filled, "khugepaged", 300)
+    except TimeoutError as err:
+        t.ok(False, str(err), *state_of_khugepaged(pid))
+        raise
 
 
 @case("kernel")
 def khugepaged(t, source):
     """RSS grows while the process sleeps: the rows are the kernel thread's, on the process's books."""
-    folder_of_settings = "/sys/kernel/mm/transparent_hugepage"
-    path = f"{folder_of_settings}/khugepaged/scan_sleep_millisecs"
-    try:
-        with open(f"{folder_of_settings}/enabled", encoding="ascii") as file:
-            off = "[never]" in file.read()
-    except FileNotFoundError:
-        off = True
-    if off or not os.access(path, os.W_OK):
+    if not os.access(f"{THP}/khugepaged/scan_sleep_millisecs", os.W_OK):
         t.skip("all", "no huge pages here, or no right to hurry khugepaged")
         return
-    with Process([prog("hold"), "0"]) as held:
+    with machine.settings(hurried()), Process([prog("hold"), "0"]) as held:
         held.until("ready")
         with Observer(source, "-p", str(held.pid)) as observer:
             observer.attached(held.pid)
-            before = held.ask("sparse 4")
-            with setting(path, 10):
-                wait_until(lambda: status_of(held.pid)["anon"] >= before["anon"] + 4 * 448 * 4096, "khugepaged", 60)
+            before = held.ask("mark before")
+            held.ask("sparse 4")  # entering its list wakes khugepaged: this reading may find the areas filled, or half so
+            wait_for_khugepaged(t, held.pid, before["anon"] + 4 * 512 * 4096)
             after = held.ask("mark after")
             done = observer.end()
     if not t.balanced(done):
