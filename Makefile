@@ -32,7 +32,8 @@ COMPILE = $(CC) $(LANGUAGE) $(WARN) $(HARDEN) $(INCLUDE) -MMD -MP $(CFLAGS) $(CP
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$@')
 
-LIBS := $(shell pkg-config --libs libbpf libcap 2>/dev/null || echo -lbpf -lcap)
+LIBS := $(shell pkg-config --libs libbpf libcap libdw libelf liblzma 2>/dev/null || echo -lbpf -lcap -ldw -lelf -llzma) \
+	-liberty -ldl
 
 OBSERVER_C := $(wildcard observer/*.c observer/*/*.c)
 OBSERVER_O := $(OBSERVER_C:%.c=$(BUILD)/obj/%.o) $(BUILD)/obj/observer/source/bpf_object.o

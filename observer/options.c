@@ -22,6 +22,7 @@ enum {
 	OPT_COLOR,
 	OPT_RING,
 	OPT_VERSION,
+	OPT_WEIGHT,
 };
 
 #define IN_WATCH  1u
@@ -32,6 +33,7 @@ static const struct argp_option option_table[] = {
 	{ "pid", 'p', "PID[,PID]", 0, "attach to these processes; Ctrl-C or --duration detaches", 1 },
 	{ "output", 'o', "FILE", 0, "write to FILE, - for standard output (default: standard error)", 2 },
 	{ "format", 'f', "NAME", 0, "see below (default: text)", 2 },
+	{ "weight", OPT_WEIGHT, "WHAT", 0, "of folded: virt (default) or rss, the bytes gained, or count", 2 },
 	{ "filter", 'e', "EXPR", 0, "rows to show: mmap,munmap,fault,... or !mprotect,...; the books count all", 2 },
 	{ "min", OPT_MIN, "BYTES", 0, "hide rows that change less (4k, 1M)", 2 },
 	{ "quiet", 'q', NULL, 0, "no timeline, only the closing tables", 2 },
@@ -155,6 +157,7 @@ static double seconds_parse(const char *text)
 static error_t output_option_parse(int key, char *arg, struct options *options)
 {
 	static const char *const colors[] = { "auto", "always", "never", NULL };
+	static const char *const weights[] = { "virt", "rss", "count", NULL };
 	struct diag diag = { "" };
 
 	switch (key) {
@@ -173,6 +176,9 @@ static error_t output_option_parse(int key, char *arg, struct options *options)
 	case OPT_MIN:
 		if (!bytes_parse(arg, &options->filter.min_bytes))
 			usage_fail("--min takes bytes, as 4096, 4k or 1M: not '%s'", arg);
+		return 0;
+	case OPT_WEIGHT:
+		options->weight = (enum report_weight)word_parse("--weight", weights, arg);
 		return 0;
 	case OPT_COLOR:
 		options->color = word_parse("--color", colors, arg);

@@ -26,6 +26,7 @@ struct options {
 	const char *file;   /* COMMAND_REPORT: the recording */
 	const char *output; /* NULL: stderr; "-": stdout */
 	const struct report_ops *format;
+	enum report_weight weight;	 /* folded */
 	const struct source_ops *source; /* NULL: auto */
 	double duration_s;		 /* 0: until the end */
 	struct filter filter;

@@ -8,8 +8,12 @@
 #include <sys/prctl.h>
 
 /* BPF and PERFMON: reading maps, and the programs that run at the detach. SYS_PTRACE: /proc of other users' processes,
- * and ptrace itself. KILL: passing a signal on to a command that runs as somebody else. */
-static const cap_value_t needed[] = { CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_KILL };
+ * and ptrace itself. KILL: passing a signal on to a command that runs as somebody else. CHECKPOINT_RESTORE and
+ * DAC_READ_SEARCH: opening the files that are mapped, deleted ones and those of mode 0711 among them; they are read by
+ * a process without any capability (model/sym_worker.h). */
+static const cap_value_t needed[] = {
+	CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_KILL, CAP_CHECKPOINT_RESTORE, CAP_DAC_READ_SEARCH
+};
 
 int privileges_drop(void)
 {

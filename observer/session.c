@@ -294,6 +294,12 @@ static int session_start(struct session *session)
 
 	if (!err)
 		err = sink_open(options, &session->user, &session->sink, &session->diag);
+	if (!err && options->stacks != STACKS_NONE) {
+		int names = sink_find_names(session->sink);
+
+		if (names)
+			fprintf(stderr, "heaptrace: call chains will have no names: %s\n", strerror(-names));
+	}
 	if (!err && options->sample_ms) {
 		session->sampler = proc_sampler_new();
 		err = session->sampler ? 0 : diag_set(&session->diag, -ENOMEM, "out of memory");

@@ -27,19 +27,43 @@ static int record_write(struct sink *sink, const struct record *record)
 	return 0;
 }
 
+/* Whether the names of the call chain of a row are wanted: looking them up costs, and many rows are not shown. */
+static bool wants_names(const struct sink *sink, const struct record *record)
+{
+	const struct report_ops *format = sink->options->format;
+
+	if (record->event->kind != EVENT_CHANGE || !record->event->change.stack_len)
+		return false;
+	return format->all_rows || (!record->hidden && !(format->quiet_hides_rows && sink->options->quiet));
+}
+
 static int on_record(void *ctx, const struct record *record)
 {
 	struct sink *sink = ctx;
 	struct record shown = *record;
+	struct event named;
+	int err;
 
-	if (record->kind == RECORD_EVENT)
+	if (record->kind == RECORD_EVENT) {
 		shown.hidden = !filter_shows(&sink->options->filter, record->event);
+		if (wants_names(sink, &shown)) {
+			err = model_name(sink->model, record->event, &named);
+			if (err)
+				return err;
+			shown.event = &named;
+		}
+	}
 	return record_write(sink, &shown);
 }
 
 static struct report_options report_options(const struct options *options, FILE *stream)
 {
-	struct report_options report = { .out = stream, .quiet = options->quiet, .verbose = options->verbose };
+	struct report_options report = {
+		.out = stream,
+		.quiet = options->quiet,
+		.verbose = options->verbose,
+		.weight = options->weight,
+	};
 	bool terminal = isatty(fileno(stream));
 	const char *term = getenv("TERM");
 	struct winsize size = { 0 };
@@ -76,6 +100,18 @@ int sink_open(const struct options *options, const struct launch_user *user, str
 	sink = NULL;
 out:
 	sink_close(sink, NULL);
+	return err;
+}
+
+int sink_find_names(struct sink *sink)
+{
+	struct sym_client *client = NULL;
+	int err = sym_client_open(&client);
+	struct names *names = names_new(client);
+
+	if (!names)
+		return -ENOMEM;
+	model_set_names(sink->model, names);
 	return err;
 }
 

@@ -11,6 +11,10 @@ struct sink;
 /* Opens the output that @options ask for, on behalf of @user. Nothing is written yet. 0, or -errno with @diag. */
 int sink_open(const struct options *options, const struct launch_user *user, struct sink **ret_sink, struct diag *diag);
 
+/* Finds names for call chains from now on: before the first event, and before privileges are given up, which the process that
+ * reads the files does for itself. 0, or -errno where call chains will only have their objects. */
+int sink_find_names(struct sink *sink);
+
 /* Writes the header, the first of all records. */
 void sink_header(struct sink *sink, const struct record_header *header);
 

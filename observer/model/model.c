@@ -13,15 +13,17 @@ struct mm {
 	uint64_t id;
 	struct ledger *ledger;
 	struct vmap *vmap;
-	uint64_t lost_before; /* the model's lost events at its opening */
+	struct names_mm *names; /* NULL: without */
+	uint64_t lost_before;	/* the model's lost events at its opening */
 };
 
 struct model {
 	record_fn fn;
 	void *ctx;
-	struct map mms;	 /* by id: struct mm */
-	struct map pids; /* of processes with an mm of their own that have not ended; the values say nothing */
-	struct mm *last; /* most events are of the same mm as the one before */
+	struct names *names; /* NULL: without */
+	struct map mms;	     /* by id: struct mm */
+	struct map pids;     /* of processes with an mm of their own that have not ended; the values say nothing */
+	struct mm *last;     /* most events are of the same mm as the one before */
 	uint64_t processes, events, mm_count, balanced_mms, lost_events;
 };
 
@@ -42,7 +44,13 @@ static void mm_free(struct mm *mm)
 		return;
 	ledger_free(mm->ledger);
 	vmap_free(mm->vmap);
+	names_mm_free(mm->names);
 	free(mm);
+}
+
+void model_set_names(struct model *model, struct names *names)
+{
+	model->names = names;
 }
 
 void model_free(struct model *model)
@@ -56,6 +64,7 @@ void model_free(struct model *model)
 		mm_free(mm);
 	map_free(&model->mms);
 	map_free(&model->pids);
+	names_free(model->names);
 	free(model);
 }
 
@@ -106,7 +115,9 @@ static struct mm *mm_new(struct model *model, const struct event *event)
 	mm->lost_before = model->lost_events;
 	mm->ledger = ledger_new(event, parent ? ledger_image(parent->ledger) : NULL);
 	mm->vmap = parent ? vmap_fork(parent->vmap, open) : vmap_new(open);
-	if (!mm->ledger || !mm->vmap || map_put(&model->mms, mm->id, mm)) {
+	if (model->names)
+		mm->names = names_mm_new(model->names, parent ? parent->names : NULL, event);
+	if (!mm->ledger || !mm->vmap || (model->names && !mm->names) || map_put(&model->mms, mm->id, mm)) {
 		mm_free(mm);
 		return NULL;
 	}
@@ -162,6 +173,8 @@ static int feed_change(struct model *model, const struct event *event)
 	err = ledger_add(mm->ledger, event);
 	if (!err)
 		err = vmap_apply(mm->vmap, event->tid, &event->change, &region);
+	if (!err && mm->names)
+		err = names_note(mm->names, event, mm->vmap);
 	return err ? err : emit_event(model, event, mm, &region);
 }
 
@@ -170,6 +183,8 @@ static int feed_vma(struct model *model, const struct event *event)
 	struct mm *mm = mm_find(model, event->mm);
 	int err = mm ? vmap_seed(mm->vmap, &event->vma) : 0;
 
+	if (!err && mm && mm->names)
+		err = names_note(mm->names, event, mm->vmap);
 	return err ? err : emit_event(model, event, mm, NULL);
 }
 
@@ -204,6 +219,16 @@ int model_feed(struct model *model, const struct event *event)
 		return emit_event(model, event, mm_find(model, event->mm), NULL);
 	}
 	return -EINVAL;
+}
+
+int model_name(struct model *model, const struct event *event, struct event *ret_event)
+{
+	struct mm *mm = mm_find(model, event->mm);
+
+	if (event->kind == EVENT_CHANGE && event->change.stack_len && mm && mm->names)
+		return names_stack(mm->names, event, mm->vmap, ret_event);
+	*ret_event = *event;
+	return 0;
 }
 
 void model_count(const struct model *model, struct record_end *end)

@@ -9,17 +9,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* What call chains are weighed by: bytes of VIRT or of RSS gained, or calls and faults. */
+enum report_weight { WEIGHT_VIRT, WEIGHT_RSS, WEIGHT_COUNT };
+
 struct report_options {
 	FILE *out;
 	bool color;
 	bool quiet; /* text: the closing tables only */
 	unsigned int verbose;
+	enum report_weight weight;
 	unsigned int columns; /* of the terminal, 0 = not one: never cut */
 };
 
 struct report_ops {
 	const char *name;
 	const char *help;
+	bool all_rows;	       /* takes rows that a filter hides, too, and needs their names */
+	bool quiet_hides_rows; /* with report_options.quiet it writes no rows */
 	/* A new report, or NULL with errno set. @options is copied; the stream stays the caller's. */
 	void *(*open)(const struct report_options *options);
 	/* Writes one record. 0 or -errno (a full disk is found here or at close). */
@@ -31,6 +37,7 @@ struct report_ops {
 extern const struct report_ops report_text;
 extern const struct report_ops report_summary;
 extern const struct report_ops report_jsonl;
+extern const struct report_ops report_folded;
 extern const struct report_ops report_recording;
 
 /* The format called @name, or NULL. */
