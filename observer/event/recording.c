@@ -27,6 +27,7 @@ static const struct recording_key change_keys[] = {
 	{ KEY("delta", USAGE, change.delta) },
 	{ KEY("unattributed", NOT, change.attributed) },
 	{ KEY("frame", FRAMES, change.stack) },
+	{ KEY("stack", CHAIN, change.stack_id) },
 	{ KEY("complete", BOOL, change.stack_complete) },
 	{ END },
 };

@@ -5,7 +5,11 @@
  * A recording is text. Its first line is "heaptrace-recording VERSION" and the header's keys; then comes one line an
  * event, in the order of delivery: the kind and its keys; the last line begins with "end", and a file without it is
  * truncated. Words are separated by one blank. A key is NAME=VALUE; it is left out where the value is zero, false or
- * NULL. Numbers are decimal or hexadecimal with 0x, strings are as escape_word() makes them. */
+ * NULL. Numbers are decimal or hexadecimal with 0x, strings are as escape_word() makes them.
+ *
+ * A call chain that many rows have is written once, in a line of its own before the first of them: "stack id=N" and its
+ * frames; rows refer to it by "stack=N". The numbers ascend from 1; where one is given anew, it and all above are
+ * forgotten, so that nobody has to remember more than RECORDING_STACKS_MAX of them. */
 #ifndef HEAPTRACE_RECORDING_H
 #define HEAPTRACE_RECORDING_H
 
@@ -14,6 +18,19 @@
 #define RECORDING_MAGIC	  "heaptrace-recording"
 #define RECORDING_VERSION 1
 #define RECORDING_END	  "end"
+#define RECORDING_STACK	  "stack"
+
+/* Bytes of one line, its newline left out. */
+#define RECORDING_LINE_MAX (1u << 20)
+
+/* Numbers of call chains go from 1 to this. */
+#define RECORDING_STACKS_MAX 65536u
+
+/* Frames of one call chain. */
+#define RECORDING_FRAMES_MAX 1024u
+
+/* The memory that a reader spends on call chains. A writer begins at 1 again before it is half used. */
+#define RECORDING_STACK_BYTES_MAX ((size_t)256 << 20)
 
 #define EVENT_KIND_COUNT 8
 
@@ -32,8 +49,11 @@ enum recording_type {
 	RECORDING_CAUSE,  /* enum cause by name */
 	RECORDING_HOW,	  /* enum open_how by name */
 	RECORDING_CALL,	  /* const struct memcall * by name */
-	RECORDING_FRAMES, /* the stack, one key a frame: ADDR,OFFSET,SYMBOL,OBJECT,FILE,LINE,INLINED */
+	RECORDING_FRAMES, /* the stack, one key a frame: ADDR,OFFSET,SYMBOL,OBJECT,FILE,LINE,FLAGS (enum recording_frame) */
+	RECORDING_CHAIN, /* the stack by the number of its line */
 };
+
+enum recording_frame { RECORDING_INLINED = 1, RECORDING_EXACT = 2 };
 
 /* How a key comes to be in a line. */
 enum recording_presence {

@@ -5,6 +5,7 @@
 #include "base/escape.h"
 #include "event/memcalls.h"
 #include "report/emit.h"
+#include "report/recordstacks.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -13,8 +14,12 @@
 
 #define ARGS 6
 
+/* What frames may take of a line, so that the rest fits it. */
+#define FRAMES_BYTES_MAX (RECORDING_LINE_MAX - (64u << 10))
+
 struct recording {
 	FILE *out;
+	struct recordstacks *stacks;
 	struct buf line;
 };
 
@@ -22,8 +27,14 @@ static void *recording_open(const struct report_options *options)
 {
 	struct recording *recording = calloc(1, sizeof(*recording));
 
-	if (recording)
-		recording->out = options->out;
+	if (!recording)
+		return NULL;
+	recording->out = options->out;
+	recording->stacks = recordstacks_new();
+	if (!recording->stacks) {
+		free(recording);
+		return NULL;
+	}
 	return recording;
 }
 
@@ -33,6 +44,7 @@ static void recording_close(void *report)
 
 	if (!recording)
 		return;
+	recordstacks_free(recording->stacks);
 	buf_free(&recording->line);
 	free(recording);
 }
@@ -89,25 +101,39 @@ static void add_args(struct buf *line, const uint64_t *args)
 	}
 }
 
-static void add_frames(struct buf *line, const char *name, const struct event_change *change)
+/* One frame as a key. Whether the line had room for it. */
+static bool add_frame(struct buf *line, const struct frame *frame)
 {
-	for (unsigned int i = 0; i < change->stack_len; i++) {
-		const struct frame *frame = &change->stack[i];
-		const char *const strings[] = { frame->symbol, frame->object, frame->file };
+	const char *const strings[] = { frame->symbol, frame->object, frame->file };
+	size_t begin = line->len;
 
-		add_key(line, name);
-		buf_add_hex(line, frame->addr);
+	add_key(line, "frame");
+	buf_add_hex(line, frame->addr);
+	buf_add_char(line, ',');
+	buf_add_hex(line, frame->offset);
+	for (unsigned int i = 0; i < 3; i++) {
 		buf_add_char(line, ',');
-		buf_add_hex(line, frame->offset);
-		for (unsigned int j = 0; j < 3; j++) {
-			buf_add_char(line, ',');
-			if (strings[j])
-				escape_word(line, strings[j]);
-		}
-		buf_add_char(line, ',');
-		buf_add_u64(line, frame->line);
-		buf_add_str(line, frame->inlined ? ",1" : ",0");
+		if (strings[i])
+			escape_word(line, strings[i]);
 	}
+	buf_add_char(line, ',');
+	buf_add_u64(line, frame->line);
+	buf_add_char(line, ',');
+	buf_add_u64(line, (frame->inlined ? RECORDING_INLINED : 0) | (frame->exact ? RECORDING_EXACT : 0));
+	if (line->len <= FRAMES_BYTES_MAX)
+		return true;
+	line->len = begin;
+	return false;
+}
+
+/* As many frames as a line may hold. Whether they were all. */
+static bool add_frames(struct buf *line, const struct event_change *change)
+{
+	unsigned int i = 0;
+
+	while (i < change->stack_len && i < RECORDING_FRAMES_MAX && add_frame(line, &change->stack[i]))
+		i++;
+	return i == change->stack_len;
 }
 
 /* Whether a key that is written only where there is something to write has something. */
@@ -138,7 +164,9 @@ static bool is_zero(const struct recording_key *key, const struct event *event)
 	case RECORDING_ARGS:
 		return !args_used(field);
 	case RECORDING_FRAMES:
-		return !event->change.stack_len;
+		return !event->change.stack_len || event->change.stack_id;
+	case RECORDING_CHAIN:
+		return !event->change.stack_len || !event->change.stack_id;
 	case RECORDING_CAUSE:
 	case RECORDING_HOW:
 		break;
@@ -191,6 +219,9 @@ static void add_value(struct buf *line, const struct recording_key *key, const s
 	case RECORDING_CALL:
 		buf_add_str(line, (*(const struct memcall *const *)field)->name);
 		break;
+	case RECORDING_CHAIN: /* by now it is the number of a line */
+		buf_add_u64(line, *(const uint64_t *)field);
+		break;
 	case RECORDING_FRAMES: /* one key a frame: add_frames() */
 		break;
 	}
@@ -215,12 +246,35 @@ static void add_keys(struct buf *line, const struct recording_key *keys, const s
 		if (!is_present(key, event))
 			continue;
 		if (key->type == RECORDING_FRAMES) {
-			add_frames(line, key->name, &event->change);
+			(void)add_frames(line, &event->change);
 			continue;
 		}
 		add_key(line, key->name);
 		add_value(line, key, event);
 	}
+}
+
+/* Writes the call chain of @event on a line of its own, if it has none yet, and puts that line's number in its place. */
+static int write_stack(struct recording *recording, struct event *event)
+{
+	struct buf *line = &recording->line;
+	struct recordstack *stack = NULL;
+	int fresh;
+
+	if (event->kind != EVENT_CHANGE || !event->change.stack_len || !event->change.stack_id)
+		return 0;
+	fresh = recordstacks_get(recording->stacks, &event->change, &stack);
+	if (fresh < 0)
+		return fresh;
+	if (fresh) {
+		buf_add_str(line, RECORDING_STACK);
+		add_number(line, "id", stack->number);
+		stack->cut = !add_frames(line, &event->change);
+		buf_add_char(line, '\n');
+	}
+	event->change.stack_id = stack->number;
+	event->change.stack_complete &= !stack->cut;
+	return 0;
 }
 
 static void write_event(struct buf *line, const struct event *event)
@@ -260,6 +314,7 @@ static int recording_write(void *report, const struct record *record)
 {
 	struct recording *recording = report;
 	struct buf *line = &recording->line;
+	struct event event;
 	int err;
 
 	switch (record->kind) {
@@ -267,7 +322,11 @@ static int recording_write(void *report, const struct record *record)
 		write_header(line, record->header);
 		break;
 	case RECORD_EVENT:
-		write_event(line, record->event);
+		event = *record->event;
+		err = write_stack(recording, &event);
+		if (err)
+			return err;
+		write_event(line, &event);
 		break;
 	case RECORD_LEDGER:
 		return 0; /* whoever reads the events keeps the same books */
@@ -285,6 +344,7 @@ static int recording_write(void *report, const struct record *record)
 const struct report_ops report_recording = {
 	.name = "recording",
 	.help = "every event as it came, to be read by heaptrace again",
+	.all_rows = true,
 	.open = recording_open,
 	.write = recording_write,
 	.close = recording_close,

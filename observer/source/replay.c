@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/map.h"
+#include "event/recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_CHUNK     (64u << 10)
-#define LINE_MAX_BYTES (1u << 20)
-#define EVENTS_A_POLL  4096
+#define READ_CHUNK    (64u << 10)
+#define EVENTS_A_POLL 4096
 
 /* An mm whose books are open: what an EVENT_MM_CLOSE for it needs. */
 struct open_mm {
@@ -106,9 +106,9 @@ static int next_line(struct replay *replay, char **ret_line, size_t *ret_len)
 			replay->line++;
 			return 1;
 		}
-		if (left > LINE_MAX_BYTES)
+		if (left > RECORDING_LINE_MAX)
 			return diag_set(&replay->reason, -EBADMSG, "%s:%" PRIu64 ": a line of more than %u bytes",
-					replay->file, replay->line + 1, LINE_MAX_BYTES);
+					replay->file, replay->line + 1, RECORDING_LINE_MAX);
 		if (replay->at_eof)
 			return 0;
 		searched = left;

@@ -170,10 +170,41 @@ static int parse_event(struct replay_parser *parser, enum event_kind kind, char 
 	}
 	if (diag->text[0])
 		return -EBADMSG;
-	if (kind == EVENT_CHANGE)
-		replay_values_stack(&parser->values, &event->change);
+	if (kind == EVENT_CHANGE && replay_values_stack(&parser->values, &event->change))
+		return diag_set(diag, -EBADMSG, "a call chain that no line has, or two of them");
 	err = check_required(kind, seen, diag);
 	return err ? err : check_event(event, diag);
+}
+
+/* "stack id=N" and the frames. */
+static int parse_stack(struct replay_parser *parser, char *at, char *end, struct diag *diag)
+{
+	struct replay_values *values = &parser->values;
+	uint64_t number = 0;
+	struct word word;
+	int err;
+
+	replay_values_reset(values);
+	while (next_word(&at, end, &word, diag)) {
+		if (!word.value)
+			return bad_key(diag, word.name, "a key without a value");
+		if (!strcmp(word.name, "frame"))
+			err = replay_frame_parse(values, word.value);
+		else if (!strcmp(word.name, "id") && !number)
+			err = replay_number(word.value, RECORDING_STACKS_MAX, &number);
+		else
+			return bad_key(diag, word.name, "an unknown key, or one that stands twice");
+		if (err)
+			return err == -ENOMEM ? err : bad_key(diag, word.name, "a value that is wrong");
+	}
+	if (diag->text[0])
+		return -EBADMSG;
+	err = replay_stacks_put(&values->stacks, number, values->frames, values->frame_count);
+	if (err == -EBADMSG)
+		return diag_set(diag, err, "a call chain without frames, or whose number is not the next");
+	if (err)
+		return diag_set(diag, err, err == -ERANGE ? "call chains that are too large" : "out of memory");
+	return REPLAY_STACK;
 }
 
 static int add_cmd(struct replay_parser *parser, const char *arg)
@@ -338,6 +369,8 @@ int replay_parser_line(struct replay_parser *parser, char *line, size_t len, str
 			ret = parse_header(parser, at, end, &own);
 	} else if (!strcmp(word.name, RECORDING_END)) {
 		ret = parse_end(parser, at, end, &own);
+	} else if (!strcmp(word.name, RECORDING_STACK)) {
+		ret = parse_stack(parser, at, end, &own);
 	} else {
 		int kind;
 

@@ -25,7 +25,8 @@ struct replay_end {
 	int code, signal;
 };
 
-enum replay_line { REPLAY_HEADER, REPLAY_EVENT, REPLAY_END };
+/* REPLAY_STACK: a call chain for later lines; there is nothing to deliver. */
+enum replay_line { REPLAY_HEADER, REPLAY_EVENT, REPLAY_STACK, REPLAY_END };
 
 struct replay_parser;
 

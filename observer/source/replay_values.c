@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARGS	   6
-#define FRAMES_MAX 1024
-#define MARK_MAX   255 /* event.h: the longest name of a mark */
+#define ARGS	 6
+#define MARK_MAX 255 /* event.h: the longest name of a mark */
 
 /* All sizes of a recording together: any sum and difference that the books make of them stays within an int64_t. */
 #define SIZE_TOTAL_MAX (1ull << 60)
 
 void replay_values_free(struct replay_values *values)
 {
+	replay_stacks_free(&values->stacks);
 	free(values->frames);
 	values->frames = NULL;
 	values->frame_count = values->frame_cap = 0;
@@ -29,10 +29,21 @@ void replay_values_reset(struct replay_values *values)
 	values->frame_count = 0;
 }
 
-void replay_values_stack(struct replay_values *values, struct event_change *change)
+int replay_values_stack(struct replay_values *values, struct event_change *change)
 {
-	change->stack = values->frames;
-	change->stack_len = values->frame_count;
+	const struct replay_stack *stack = replay_stacks_get(&values->stacks, change->stack_id);
+
+	if (!change->stack_id) {
+		change->stack = values->frames;
+		change->stack_len = values->frame_count;
+		return 0;
+	}
+	if (values->frame_count || !stack)
+		return -EBADMSG;
+	change->stack = stack->frames;
+	change->stack_len = stack->count;
+	change->stack_id = stack->serial;
+	return 0;
 }
 
 static int digit_value(char c)
@@ -142,18 +153,19 @@ static int parse_frame_string(char *part, const char **out)
 	return 0;
 }
 
-static int parse_frame(struct replay_values *values, char *value)
+int replay_frame_parse(struct replay_values *values, char *value)
 {
-	enum { ADDR, OFFSET, SYMBOL, OBJECT, SOURCE, LINE, INLINED, PARTS };
+	enum { ADDR, OFFSET, SYMBOL, OBJECT, SOURCE, LINE, FLAGS, PARTS };
 	struct frame frame = { 0 };
-	uint64_t line = 0, inlined = 0;
+	uint64_t line = 0, flags = 0;
 	char *parts[PARTS];
 
 	if (split(value, parts, PARTS) != PARTS || replay_number(parts[ADDR], UINT64_MAX, &frame.addr) ||
 	    replay_number(parts[OFFSET], UINT64_MAX, &frame.offset) ||
 	    parse_frame_string(parts[SYMBOL], &frame.symbol) || parse_frame_string(parts[OBJECT], &frame.object) ||
 	    parse_frame_string(parts[SOURCE], &frame.file) || replay_number(parts[LINE], UINT_MAX, &line) ||
-	    replay_number(parts[INLINED], 1, &inlined) || values->frame_count == FRAMES_MAX)
+	    replay_number(parts[FLAGS], RECORDING_INLINED | RECORDING_EXACT, &flags) ||
+	    values->frame_count == RECORDING_FRAMES_MAX)
 		return -EBADMSG;
 	if (values->frame_count == values->frame_cap) {
 		unsigned int cap = values->frame_cap ? values->frame_cap * 2 : 32;
@@ -165,7 +177,8 @@ static int parse_frame(struct replay_values *values, char *value)
 		values->frame_cap = cap;
 	}
 	frame.line = (unsigned int)line;
-	frame.inlined = inlined;
+	frame.inlined = flags & RECORDING_INLINED;
+	frame.exact = flags & RECORDING_EXACT;
 	values->frames[values->frame_count++] = frame;
 	return 0;
 }
@@ -279,7 +292,9 @@ int replay_value_parse(struct replay_values *values, const struct recording_key 
 	case RECORDING_CALL:
 		return parse_call(value, field);
 	case RECORDING_FRAMES:
-		return parse_frame(values, value);
+		return replay_frame_parse(values, value);
+	case RECORDING_CHAIN:
+		return replay_number(value, RECORDING_STACKS_MAX, field) || !*(uint64_t *)field ? -EBADMSG : 0;
 	}
 	return -EBADMSG;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Recordings in tests/replay/ become outputs that are compared byte by byte with the files beside them:
  *
- *   NAME.events  ->  NAME.text.expect, NAME.verbose.expect, NAME.summary.expect, NAME.jsonl.expect, NAME.events itself
+ *   NAME.events  ->  NAME.text.expect, NAME.verbose.expect, ... for each of @outputs, and NAME.events itself
  *
  * REPLAY_UPDATE=1 in the environment writes the expectations anew; read what changed before it is committed. */
 #include "replay_run.h"
@@ -16,7 +16,7 @@
 
 #define DIR "tests/replay/"
 
-static const char *const names[] = { "experiment", "children", "attach", "unbalanced", "hostile" };
+static const char *const names[] = { "experiment", "children", "attach", "unbalanced", "hostile", "callers" };
 
 static const struct {
 	const char *format, *suffix;
@@ -25,6 +25,7 @@ static const struct {
 	{ "text", "text.expect", { .quiet = false } },	     { "text", "verbose.expect", { .verbose = 1 } },
 	{ "text", "quiet.expect", { .quiet = true } },	     { "text", "color.expect", { .color = true } },
 	{ "summary", "summary.expect", { .quiet = false } }, { "jsonl", "jsonl.expect", { .quiet = false } },
+	{ "folded", "folded.expect", { .quiet = false } },   { "text", "narrow.expect", { .columns = 120 } },
 	{ "recording", "events", { .quiet = false } },
 };
 
@@ -139,7 +140,23 @@ static const struct bad_recording bad_recordings[] = {
 	{ "change " TS "cause=exit name=a delta=0,-9223372036854775809,0,0,0\n", -EBADMSG,
 	  ":2: a value that is wrong: \"delta\"" },
 	{ "change " TS "cause=exit name=a frame=1,2,a,b,c,3\n", -EBADMSG, ":2: a value that is wrong: \"frame\"" },
-	{ "change " TS "cause=exit name=a frame=1,2,a,b,c,3,2\n", -EBADMSG, ":2: a value that is wrong: \"frame\"" },
+	{ "change " TS "cause=exit name=a frame=1,2,a,b,c,3,4\n", -EBADMSG, ":2: a value that is wrong: \"frame\"" },
+	{ "change " TS "cause=exit name=a stack=1\n", -EBADMSG, ":2: a call chain that no line has, or two of them" },
+	{ "change " TS "cause=exit name=a stack=0\n", -EBADMSG, ":2: a value that is wrong: \"stack\"" },
+	{ "stack id=1 frame=1,2,a,b,c,3,0\nchange " TS "cause=exit name=a stack=1 frame=1,2,a,b,c,3,0\n", -EBADMSG,
+	  ":3: a call chain that no line has, or two of them" },
+	{ "stack id=1\n", -EBADMSG, ":2: a call chain without frames, or whose number is not the next" },
+	{ "stack frame=1,2,a,b,c,3,0\n", -EBADMSG, ":2: a call chain without frames, or whose number is not the next" },
+	{ "stack id=2 frame=1,2,a,b,c,3,0\n", -EBADMSG,
+	  ":2: a call chain without frames, or whose number is not the next" },
+	{ "stack id=65537 frame=1,2,a,b,c,3,0\n", -EBADMSG, ":2: a value that is wrong: \"id\"" },
+	{ "stack id=1 id=1 frame=1,2,a,b,c,3,0\n", -EBADMSG, ":2: an unknown key, or one that stands twice: \"id\"" },
+	{ "stack id=1 frame\n", -EBADMSG, ":2: a key without a value: \"frame\"" },
+	{ "stack id=1 frame=1,2,a,b,c,3,0 frame=1\n", -EBADMSG, ":2: a value that is wrong: \"frame\"" },
+	/* Number 1 anew: number 2 is forgotten. */
+	{ "stack id=1 frame=1,2,a,b,c,3,0\nstack id=2 frame=1,2,a,b,c,3,0\nstack id=1 frame=1,2,a,b,c,3,0\nchange " TS
+	  "cause=exit name=a stack=2\n",
+	  -EBADMSG, ":5: a call chain that no line has, or two of them" },
 	{ "change " TS "cause=exit name=a frame=1,2,a,b,c,4294967296,0\n", -EBADMSG,
 	  ":2: a value that is wrong: \"frame\"" },
 	{ "vma " TS "mm=1 start=0x2000 end=0x1000\n", -EBADMSG, ":2: a mapping that ends before it begins" },
