@@ -5,7 +5,7 @@
 _heaptrace()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} i
-    local formats='text summary jsonl recording'
+    local formats='text summary jsonl folded recording'
     local causes='mmap munmap mremap brk mprotect madvise fault kernel-fault kernel fork exec exit'
     COMPREPLY=()
 
@@ -26,6 +26,7 @@ _heaptrace()
     -s | --source) mapfile -t COMPREPLY < <(compgen -W 'auto bpf ptrace' -- "$cur") ;;
     -e | --filter) mapfile -t COMPREPLY < <(compgen -W "$causes" -- "$cur") ;;
     --stacks) mapfile -t COMPREPLY < <(compgen -W 'auto none fp dwarf' -- "$cur") ;;
+    --weight) mapfile -t COMPREPLY < <(compgen -W 'virt rss count' -- "$cur") ;;
     --color) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$cur") ;;
     -u | --user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
     -o | --output) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
@@ -35,7 +36,7 @@ _heaptrace()
         case $cur in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--output --format --source --duration --filter --min --stacks
-                --no-follow --sample --ring --user --root --pid --quiet --verbose --color --version --help --' -- "$cur")
+                --no-follow --sample --ring --user --root --pid --quiet --verbose --weight --color --version --help --' -- "$cur")
             ;;
         *)
             if [[ $COMP_CWORD -eq 1 ]]; then

@@ -1,42 +1,91 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "report/callsite.h"
 
+#include "report/allocators.h"
+
 #include <string.h>
 
-/* File names of objects that act on a caller's behalf, each up to where a version or ".so" may follow. */
-static const char *const runtime_objects[] = {
-	"libc.so",     "libc-",	      "ld-linux",     "ld-musl",   "ld.so",
-	"libc.musl",   "libpthread",  "libstdc++.so", "libc++.so", "libc++abi.so",
-	"libjemalloc", "libtcmalloc", "libmimalloc",  "[vdso]",	   "libheaptrace-alloc",
-};
-
-static bool is_runtime(const struct frame *frame)
+static bool same_object(const struct frame *a, const struct frame *b)
 {
-	const char *slash, *name = frame->object;
-
-	if (!name)
-		return false;
-	slash = strrchr(name, '/');
-	if (slash)
-		name = slash + 1;
-	for (unsigned int i = 0; i < sizeof(runtime_objects) / sizeof(runtime_objects[0]); i++) {
-		if (!strncmp(name, runtime_objects[i], strlen(runtime_objects[i])))
-			return true;
-	}
-	return false;
+	return a->object && b->object && !strcmp(a->object, b->object);
 }
 
-const struct frame *callsite_find(const struct event_change *change, const struct frame **ret_entry)
+/* Whether the frames [from, to) can be an allocator's own: of a library, or of the object that one of its functions, the
+ * frame @to or that before @from, is in. What a callback of the program does is the program's. */
+static bool belongs(const struct frame *stack, unsigned int from, unsigned int to)
 {
-	*ret_entry = NULL;
-	if (!change->stack_len)
-		return NULL;
-	for (unsigned int i = 0; i < change->stack_len; i++) {
-		if (is_runtime(&change->stack[i]))
-			continue;
-		if (i)
-			*ret_entry = &change->stack[i - 1];
-		return &change->stack[i];
+	for (unsigned int i = from; i < to; i++) {
+		if (!allocator_is_runtime(stack[i].object) && !same_object(&stack[i], &stack[to]) &&
+		    !(from && same_object(&stack[i], &stack[from - 1])))
+			return false;
 	}
-	return &change->stack[0];
+	return true;
+}
+
+/* The outermost allocator function, or -1. */
+static int find_allocator(const struct event_change *change)
+{
+	int last = -1;
+
+	for (unsigned int i = 0; i < change->stack_len; i++) {
+		if (!allocator_is_function(change->stack[i].symbol))
+			continue;
+		if (!belongs(change->stack, (unsigned int)(last + 1), i))
+			break;
+		last = (int)i;
+	}
+	return last;
+}
+
+/* The first frame from @from on that is the program's; -1 where there is none. */
+static int find_program(const struct event_change *change, unsigned int from, bool templates_too)
+{
+	for (unsigned int i = from; i < change->stack_len; i++) {
+		const struct frame *frame = &change->stack[i];
+
+		if (!allocator_is_runtime(frame->object) && (templates_too || !allocator_is_template(frame->symbol)))
+			return (int)i;
+	}
+	return -1;
+}
+
+void callsite_find(const struct event_change *change, struct callsite *out)
+{
+	int allocator = find_allocator(change);
+	unsigned int from = (unsigned int)(allocator + 1);
+	int caller = find_program(change, from, false);
+
+	*out = (struct callsite){ NULL, NULL };
+	if (!change->stack_len)
+		return;
+	if (caller < 0)
+		caller = find_program(change, from, true);
+	if (allocator >= 0)
+		out->entry = &change->stack[allocator];
+	else if (caller > 0 && allocator_is_runtime(change->stack[caller - 1].object))
+		out->entry = &change->stack[caller - 1];
+	if (caller >= 0)
+		out->caller = &change->stack[caller];
+	else if (allocator < 0)
+		out->caller = &change->stack[0];
+	else if (from < change->stack_len)
+		out->caller = &change->stack[from];
+}
+
+/* "mmap64" and "__mmap" are what the C library calls the syscall mmap. */
+static bool is_wrapper(const char *symbol, const char *call)
+{
+	size_t len = strlen(call);
+
+	symbol += strspn(symbol, "_");
+	return !strncmp(symbol, call, len) && (!symbol[len] || !strcmp(symbol + len, "64"));
+}
+
+const char *callsite_entry_name(const struct event_change *change, const struct callsite *site)
+{
+	const char *symbol = site->entry ? site->entry->symbol : NULL;
+
+	if (!symbol || (change->cause == CAUSE_SYSCALL && is_wrapper(symbol, change->name)))
+		return NULL;
+	return symbol;
 }

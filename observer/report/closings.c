@@ -139,7 +139,7 @@ static int reserve_entry(struct closings *closings)
 	return 0;
 }
 
-int closings_add(struct closings *closings, const struct ledger_view *ledger, uint64_t start_ns)
+int closings_add(struct closings *closings, const struct ledger_view *ledger, uint64_t start_ns, const struct buf *more)
 {
 	struct closing entry = { .mm = ledger->mm, .peak_rss = usage_rss(&ledger->peak) };
 	struct buf table = { 0 }, line = { 0 };
@@ -158,6 +158,8 @@ int closings_add(struct closings *closings, const struct ledger_view *ledger, ui
 		ledgertext_add(&table, &closings->style, ledger, start_ns);
 		if (closings->phases)
 			ledgertext_add_phases(&table, &closings->style, ledger, start_ns);
+		if (more && more->len)
+			buf_add(&table, more->data, more->len);
 		closings->table_bytes += table.len;
 	}
 	if (buf_error(&line) || buf_error(&table)) {

@@ -18,8 +18,10 @@ struct closings *closings_new(const struct textstyle *style, bool phases);
 /* Frees it; NULL is legal. */
 void closings_free(struct closings *closings);
 
-/* Draws and keeps the books of one mm. Times count from @start_ns. 0 or -ENOMEM. */
-int closings_add(struct closings *closings, const struct ledger_view *ledger, uint64_t start_ns);
+/* Draws and keeps the books of one mm, with the text @more, unless NULL, below its tables. Times count from @start_ns. 0 or
+ * -ENOMEM. */
+int closings_add(struct closings *closings, const struct ledger_view *ledger, uint64_t start_ns,
+		 const struct buf *more);
 
 /* Writes all of it to @out. 0 or -errno. */
 int closings_write(struct closings *closings, FILE *out);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The one list: a new format is its own file and a word here. */
-#define REPORTS &report_text, &report_summary, &report_jsonl, &report_recording
+#define REPORTS &report_text, &report_summary, &report_jsonl, &report_folded, &report_recording
 
 static const struct report_ops *const reports[] = { REPORTS };
 

@@ -161,8 +161,7 @@ void rowtext_add(struct buf *buf, const struct textstyle *style, const struct re
 		add_path(buf, style, "  ", record->region.path);
 }
 
-/* "parse_chunk (loader.c:212)", or the object or the address for want of better. */
-static void add_place(struct buf *buf, const struct textstyle *style, const struct frame *frame)
+void rowtext_add_place(struct buf *buf, const struct textstyle *style, const struct frame *frame)
 {
 	const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
 
@@ -183,20 +182,21 @@ static void add_place(struct buf *buf, const struct textstyle *style, const stru
 
 void rowtext_add_caller(struct buf *buf, const struct textstyle *style, const struct event_change *change)
 {
-	const struct frame *entry, *caller = callsite_find(change, &entry);
+	struct callsite site;
+	const char *entry;
 
-	if (!caller)
-		return;
-	text_color(buf, style, COLOR_DIM);
-	if (entry && entry->symbol) {
-		buf_addf(buf, " %s ", style->arrow);
-		escape_text(buf, entry->symbol, style->escape);
+	callsite_find(change, &site);
+	entry = callsite_entry_name(change, &site);
+	if (entry) {
+		escape_text(buf, entry, style->escape);
+		buf_add_str(buf, "() ");
 	}
-	buf_addf(buf, " %s ", style->arrow);
-	add_place(buf, style, caller);
-	if (!change->stack_complete)
+	if (site.caller) {
+		buf_addf(buf, "%s ", style->arrow);
+		rowtext_add_place(buf, style, site.caller);
+	}
+	if (change->stack_len && !change->stack_complete)
 		buf_add_str(buf, " [truncated]");
-	text_color_end(buf, style, COLOR_DIM);
 }
 
 void rowtext_add_frame(struct buf *buf, const struct textstyle *style, const struct frame *frame)

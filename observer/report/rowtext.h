@@ -17,8 +17,11 @@ struct rowtext_context {
 void rowtext_add(struct buf *buf, const struct textstyle *style, const struct record *record,
 		 const struct rowtext_context *context);
 
-/* Adds the row's caller, " ← malloc ← parse_chunk (loader.c:212)", or nothing where no stack was taken. */
+/* Adds the row's caller, "malloc() ← parse_chunk (loader.c:212)", or nothing where no stack was taken. */
 void rowtext_add_caller(struct buf *buf, const struct textstyle *style, const struct event_change *change);
+
+/* Adds where a frame is: "parse_chunk (loader.c:212)", or the address and the object for want of better. */
+void rowtext_add_place(struct buf *buf, const struct textstyle *style, const struct frame *frame);
 
 /* Adds one frame: "parse_chunk+0x1c (loader.c:212) in /usr/bin/prog", as far as known. */
 void rowtext_add_frame(struct buf *buf, const struct textstyle *style, const struct frame *frame);

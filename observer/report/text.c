@@ -15,6 +15,8 @@
 #define COLUMN_SECONDS 12
 #define COLUMN_PID     9
 #define COLUMN_REGION  8 /* two blanks before it */
+#define COLUMN_CALLER  140
+#define CALLER_GAP     3
 #define STACK_INDENT   24
 #define MARK_RULE      4
 /* Threads whose names are remembered; past it all are forgotten, and a name may be shown once more than need be. */
@@ -39,6 +41,7 @@ struct text {
 	struct map mms;	    /* mm -> struct mm_note */
 	struct map threads; /* tid -> struct thread_note */
 	struct buf line;
+	struct buf caller; /* of one row, while it is drawn */
 };
 
 static void free_values(struct map *map, void (*release)(void *value))
@@ -71,6 +74,7 @@ static void text_close(void *report)
 	free_values(&text->threads, free);
 	closings_free(text->closings);
 	buf_free(&text->line);
+	buf_free(&text->caller);
 	free(text);
 }
 
@@ -200,6 +204,31 @@ static void add_parts(struct text *text, const struct usage *delta)
 		buf_add_char(&text->line, ')');
 }
 
+/* The caller behind what happened, in a column of its own where that is short; on a line of its own where a terminal would
+ * break the row. */
+static void add_caller(struct text *text, const struct event_change *change)
+{
+	size_t width, used = text_width(&text->line, 0);
+	unsigned int columns = text->options.columns;
+	size_t gap = used + CALLER_GAP < COLUMN_CALLER ? COLUMN_CALLER - used : CALLER_GAP;
+
+	buf_reset(&text->caller);
+	rowtext_add_caller(&text->caller, &text->style, change);
+	if (!text->caller.len)
+		return;
+	width = text_width(&text->caller, 0);
+	if (columns && used + gap + width > columns)
+		gap = CALLER_GAP;
+	if (columns && used + gap + width > columns) {
+		buf_add_char(&text->line, '\n');
+		gap = STACK_INDENT;
+	}
+	buf_add_repeated(&text->line, " ", gap);
+	text_color(&text->line, &text->style, COLOR_DIM);
+	buf_add(&text->line, text->caller.data, text->caller.len);
+	text_color_end(&text->line, &text->style, COLOR_DIM);
+}
+
 static void add_stack(struct text *text, const struct event_change *change)
 {
 	for (unsigned int i = 0; i < change->stack_len; i++) {
@@ -234,7 +263,7 @@ static int write_change(struct text *text, const struct record *record)
 	rowtext_add(line, &text->style, record, &context);
 	if (text->options.verbose)
 		add_parts(text, &change->delta);
-	rowtext_add_caller(line, &text->style, change);
+	add_caller(text, change);
 	buf_add_char(line, '\n');
 	if (text->options.verbose)
 		add_stack(text, change);
@@ -399,7 +428,7 @@ static int text_write(void *report, const struct record *record)
 	case RECORD_EVENT:
 		return write_event(text, record);
 	case RECORD_LEDGER:
-		return closings_add(text->closings, record->ledger, text->start_ns);
+		return closings_add(text->closings, record->ledger, text->start_ns, NULL);
 	case RECORD_END:
 		return write_end(text, record->end);
 	}
@@ -409,6 +438,7 @@ static int text_write(void *report, const struct record *record)
 const struct report_ops report_text = {
 	.name = "text",
 	.help = "the timeline and the closing tables, for people (default)",
+	.quiet_hides_rows = true,
 	.open = text_open,
 	.write = text_write,
 	.close = text_close,

@@ -126,8 +126,15 @@ size_t text_width(const struct buf *buf, size_t begin)
 {
 	size_t width = 0;
 
-	for (size_t at = begin; at < buf->len; at++)
-		width += ((unsigned char)buf->data[at] & 0xc0) != 0x80;
+	for (size_t at = begin; at < buf->len; at++) {
+		/* A colour, up to its 'm'. */
+		while (at < buf->len && buf->data[at] == '\033') {
+			while (at < buf->len && buf->data[at] != 'm')
+				at++;
+			at++;
+		}
+		width += at < buf->len && ((unsigned char)buf->data[at] & 0xc0) != 0x80;
+	}
 	return width;
 }
 

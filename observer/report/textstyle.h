@@ -45,7 +45,8 @@ void column_kb_change(struct buf *buf, const struct textstyle *style, int64_t by
 /* Adds a time of @ns as seconds with 6 decimals at the right edge of a column. */
 void column_seconds(struct buf *buf, int64_t ns, unsigned int width);
 
-/* The columns that the text in @buf takes from byte @begin on, each character counted as one wide. */
+/* The columns that the text in @buf takes from byte @begin on, each character counted as one wide, colours as
+ * nothing. */
 size_t text_width(const struct buf *buf, size_t begin);
 
 /* Add a size for running text: "2052 kB", or "1000 B" where it is no whole number of kB; a change with its sign. */

@@ -87,7 +87,8 @@ static void test_no_end_without_end(void **state)
 		assert_int_equal(report_at(i)->write(report, &record), 0);
 		report_at(i)->close(report);
 		fclose(options.out);
-		assert_true(len > 0);
+		/* Folded sums have no beginning. */
+		assert_true(len > 0 || !strcmp(report_at(i)->name, "folded"));
 		for (unsigned int j = 0; j < sizeof(ends) / sizeof(ends[0]); j++)
 			assert_null(strstr(text, ends[j]));
 		free(text);
@@ -107,7 +108,7 @@ static void test_hidden_rows(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; report_at(i); i++) {
-		bool rows = strcmp(report_at(i)->name, "summary") != 0;
+		bool rows = strcmp(report_at(i)->name, "summary") != 0 && strcmp(report_at(i)->name, "folded") != 0;
 
 		for (int hidden = 0; hidden < 2; hidden++) {
 			char *text = NULL;
@@ -253,7 +254,7 @@ static char *write_closings(unsigned int count, unsigned int unbalanced_every, s
 		struct ledger_view ledger = make_ledger(i, i == 500 ? 1 << 20 : 100 + i % 97,
 							!unbalanced_every || i % unbalanced_every != 0);
 
-		assert_int_equal(closings_add(closings, &ledger, 0), 0);
+		assert_int_equal(closings_add(closings, &ledger, 0, NULL), 0);
 	}
 	assert_int_equal(closings_write(closings, out), 0);
 	closings_free(closings);
