@@ -254,9 +254,11 @@ static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
 }
 
 SEC("tp_btf/mmap_lock_acquire_returned")
-int BPF_PROG(on_mmap_lock_acquired, struct mm_struct *mm, bool write, bool success)
+int on_mmap_lock_acquired(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = (struct mm_struct *)ctx[0];
+	bool write = LOCK_WRITE(ctx), success = LOCK_DONE(ctx);
 	struct wire_mm *state;
 	struct task_state *ts;
 
@@ -284,7 +286,7 @@ int BPF_PROG(on_mmap_lock_acquired, struct mm_struct *mm, bool write, bool succe
 }
 
 SEC("tp_btf/mmap_lock_released")
-int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm, bool write)
+int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -292,6 +294,13 @@ int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm, bool write)
 	struct wire_pages delta = {};
 	struct wire_mm *state;
 
+	/* A thread that exits takes and lets go of the lock as it lets go of the mm: what it owes is due now, as others
+	 * may end the mm before it is heard of again. */
+	if (own && !task->mm) {
+		all_flush(ts);
+		ts->mm = 0;
+		return 0;
+	}
 	/* A thread that was attached to in the middle of a call may hold the lock without our having seen it taken. */
 	if (own ? !ts->holds && ts->where != IN_FLIGHT : !ts && !maybe_foreign(task, mm))
 		return 0;

@@ -28,8 +28,9 @@ typedef __s64 s64;
 #include "bpf/emit.bpf.h"
 #include "bpf/path.bpf.h"
 
-#include "bpf/books.bpf.h"
 #include "bpf/pending.bpf.h"
+
+#include "bpf/books.bpf.h"
 #include "bpf/vma.bpf.h"
 
 #include "bpf/faults.bpf.c"

@@ -93,6 +93,7 @@ struct vm_area_struct {
 };
 
 struct signal_struct {
+	atomic_t live; /* threads that have not begun to exit */
 	int group_exit_code;
 };
 
@@ -141,7 +142,40 @@ struct bpf_array {
 	void *pptrs[0];
 };
 
+/* Records of tracepoints: what is in them tells which arguments the tracepoint has. */
+struct trace_event_raw_mmap_lock {
+	u32 __data_loc_memcg_path;
+};
+
+struct trace_event_raw_sched_process_exit {
+	bool group_dead;
+};
+
 #pragma clang attribute pop
+
+/* Arguments of a tracepoint, as numbers. The two ways are kept apart by an empty asm statement each: a single load with a
+ * computed offset would not pass the verifier. One of them is dead code for it. */
+#define ARG_IF(exists, ctx, here, else_here)             \
+	({                                               \
+		u64 value_;                              \
+		if (exists) {                            \
+			value_ = (ctx)[here];            \
+			asm volatile("" : "+r"(value_)); \
+		} else {                                 \
+			value_ = (ctx)[else_here];       \
+			asm volatile("" : "+r"(value_)); \
+		}                                        \
+		value_;                                  \
+	})
+
+/* mmap_lock_*: (mm, memcg_path, write, ...) up to 6.13, (mm, write, ...) since. */
+#define LOCK_HAS_PATH	bpf_core_field_exists(struct trace_event_raw_mmap_lock, __data_loc_memcg_path)
+#define LOCK_WRITE(ctx) ((bool)ARG_IF(LOCK_HAS_PATH, ctx, 2, 1))
+#define LOCK_DONE(ctx)	((bool)ARG_IF(LOCK_HAS_PATH, ctx, 3, 2))
+
+/* sched_process_exit says whether the whole process ends since 6.16; before that it fires when the thread has let go of
+ * its mm already. */
+#define EXIT_HAS_GROUP bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead)
 
 /* include/linux/sched.h */
 #define PF_EXITING     0x00000004

@@ -91,8 +91,25 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	return 0;
 }
 
+/* Whether the thread that exits is the last of its process, asked once per thread. Where the tracepoint does not say it,
+ * two threads that exit at once both see that none is left: the leader, which is still there, tells them apart. */
+static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
+{
+	struct task_state *leader;
+	u64 dead;
+
+	if (EXIT_HAS_GROUP) {
+		dead = ctx[1];
+		return dead & 0xff;
+	}
+	if (task->signal->live.counter)
+		return false;
+	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
+}
+
 SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct *task, bool group_dead)
+int BPF_PROG(on_exit, struct task_struct *task)
 {
 	struct task_state *ts = task_find(task);
 	struct wire_proc_exit gone = {};
@@ -102,13 +119,14 @@ int BPF_PROG(on_exit, struct task_struct *task, bool group_dead)
 	if (!ts->await_exec)
 		all_flush(ts);
 	ts->where = IN_USER;
+	if (group_is_dead(ctx, task)) {
+		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
+		gone.status = task->signal->group_exit_code;
+		if (ring_send(&gone, sizeof(gone)))
+			info_dropped();
+	}
+	/* Last, so that who finds nothing alive finds the record above too. */
 	__sync_fetch_and_add(&shared.stats.live_tasks, -1);
-	if (!group_dead)
-		return 0;
-	head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
-	gone.status = task->signal->group_exit_code;
-	if (ring_send(&gone, sizeof(gone)))
-		info_dropped();
 	return 0;
 }
 

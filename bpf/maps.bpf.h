@@ -41,6 +41,8 @@ struct task_state {
 	u32 reading;	/* one of our programs reads user memory */
 	u32 dirty;	/* own is not zero */
 	u32 fault_open; /* fault is not yet in run */
+	u32 group_gone; /* of a leader: the end of its process was sent */
+	u32 pad;
 	u64 enter_ns;
 	u64 maj_flt;
 	struct wire_pages own; /* effect of the syscall itself */
