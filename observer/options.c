@@ -312,9 +312,6 @@ static void options_judge(struct options *options, int rest, int argc, char **ar
 		usage_fail("nothing to watch: give a command behind --, or -p PID");
 	if (options->user && options->keep_root)
 		usage_fail("either --user or --root, not both");
-	if (options->stacks == STACKS_FP || options->stacks == STACKS_DWARF)
-		usage_fail("--stacks %s: this version takes no call chains yet; leave the option out",
-			   options->stacks == STACKS_FP ? "fp" : "dwarf");
 	if (rest < argc)
 		options->cmd = argv + rest;
 }

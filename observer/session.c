@@ -112,6 +112,20 @@ static int on_event(void *ctx, const struct event *event)
 	return err ? err : sink_event(session->sink, event);
 }
 
+static enum source_stacks stacks_of(enum stacks_mode mode)
+{
+	switch (mode) {
+	case STACKS_NONE:
+		return SOURCE_STACKS_NONE;
+	case STACKS_FP:
+		return SOURCE_STACKS_FP;
+	case STACKS_AUTO:
+	case STACKS_DWARF:
+		break;
+	}
+	return SOURCE_STACKS_DWARF;
+}
+
 static int source_try(struct session *session, const struct source_ops *ops, struct diag *diag)
 {
 	const struct options *options = session->options;
@@ -120,7 +134,7 @@ static int source_try(struct session *session, const struct source_ops *ops, str
 		.pid_count = options->pid_count,
 		.child = session->launch.pid,
 		.follow = options->follow,
-		.stacks = options->stacks != STACKS_NONE,
+		.stacks = stacks_of(options->stacks),
 		.ring_bytes = options->ring_bytes,
 	};
 	int err = ops->probe ? ops->probe(diag) : 0;

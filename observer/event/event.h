@@ -57,13 +57,13 @@ enum event_kind {
  * where unknown; line is 0 where unknown. */
 struct frame {
 	uint64_t addr;
-	bool exact; /* addr is that of the instruction itself: the innermost frame, or one that a signal interrupted;
-			  * else it is a return address, and the call is before it */
 	uint64_t offset; /* from the symbol's start */
 	const char *symbol;
 	const char *object;
 	const char *file;
 	unsigned int line;
+	bool exact; /* addr is that of the instruction itself: the innermost frame, or one that a signal interrupted;
+		     * else it is a return address, and the call is before it */
 	bool inlined;
 };
 

@@ -180,7 +180,7 @@ static unsigned int ptrace_caps(const struct source *source)
 const struct source_ops source_ptrace = {
 	.name = "ptrace",
 	.help = "ptrace(2) and perf page-fault events; needs no rights, and slows memory calls down",
-	.caps = CAP_SYSCALLS | CAP_FAULTS,
+	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_STACKS,
 	.selectable = true,
 	.probe = ptrace_probe,
 	.open = ptrace_open,

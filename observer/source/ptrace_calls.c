@@ -93,6 +93,10 @@ static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 	books_collect(tracer);
 	if (books_pending(tracer, mm))
 		books_settle(tracer, mm, task);
+	if (call->memcall) {
+		stacks_take(tracer, task);
+		call->has_stack = true;
+	}
 	call->sure = sure_call(tracer, task);
 	if (call->sure)
 		return;
@@ -136,6 +140,7 @@ static void call_end(struct ptrace_task *task)
 	if (task->mm)
 		task->mm->measuring -= task->call.measuring;
 	task->call.measuring = false;
+	task->call.has_stack = false;
 	task->call.open = false;
 	token_drop(task);
 	free(task->call.text);
@@ -337,6 +342,9 @@ static void stray_book(struct tracer *tracer, struct ptrace_task *task, int64_t 
 		change.ret = ret;
 		change.has_ret = true;
 	}
+	/* Its return leaves the thread where its entry found it. */
+	stacks_take(tracer, task);
+	stacks_put(tracer, task, &change);
 	books_row(tracer, task->mm, task, &change, call->native ? call->nr : -1, call->ts_ns);
 	books_rebase_faults(tracer, task->mm);
 }
@@ -361,6 +369,7 @@ static void memcall_book(struct tracer *tracer, struct ptrace_task *task, int64_
 					       .delta = part,
 					       .attributed = true };
 
+		stacks_put(tracer, call->has_stack ? task : NULL, &faults);
 		books_row(tracer, task->mm, task, &faults, call->nr, call->ts_ns);
 		part = (struct usage){ 0 };
 	}
@@ -368,6 +377,7 @@ static void memcall_book(struct tracer *tracer, struct ptrace_task *task, int64_
 	for (int i = 0; i < 6 && call->memcall->args[i].role != ARG_NONE; i++)
 		change.args[i] = call->args[i];
 	change.text = call->text ? call->text : mapped_path(task, ret, &path);
+	stacks_put(tracer, call->has_stack ? task : NULL, &change);
 	books_row(tracer, task->mm, task, &change, call->nr, call->ts_ns);
 	buf_free(&path);
 	if (part.anon > 0 || part.file > 0 || part.shmem > 0)
@@ -391,6 +401,7 @@ void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret)
 			memcall_book(tracer, task, ret, true, part);
 			pages_update(mm, call, ret, &part);
 			view_update(mm, call, ret);
+			stacks_call_done(mm, call, ret);
 		} else {
 			stray_book(tracer, task, ret, &part);
 		}

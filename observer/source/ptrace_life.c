@@ -139,6 +139,7 @@ static struct ptrace_mm *mm_begin(struct tracer *tracer, struct ptrace_task *tas
 	mm->sure.maps_at_most = parent ? parent->sure.maps_at_most : MAPS_AT_EXEC;
 	books_send(tracer, &event, -1);
 	if (parent) {
+		stacks_fork(parent, mm);
 		memcpy(mm->growing, parent->growing, sizeof(mm->growing));
 		mm->growing_count = parent->growing_count;
 		if (shadow_fork(&parent->shadow, &mm->shadow))

@@ -18,7 +18,11 @@
 
 #define FILLING UINT32_MAX
 
-/* One event in the ring. It lies in one piece; where it does not fit before the end of the ring, filling without an event
+/* A frame in the ring is a word: its address, and whether that is exact in the bit that no address of a program has. */
+#define FRAMES_MAX  127
+#define FRAME_EXACT (1ull << 63)
+
+/* One event in the ring, with its text and then, at the record's end, its stack_len frames. It lies in one piece; where it does not fit before the end of the ring, filling without an event
  * is there. */
 struct record {
 	uint32_t bytes;	     /* of the record with its text, a multiple of ALIGN */
@@ -72,6 +76,21 @@ void ptrace_shared_free(struct ptrace_shared *shared)
 	munmap(shared, sizeof(*shared) + shared->bytes);
 }
 
+/* Unpacks the frames of a row. */
+static void frames_read(const struct record *record, struct event_change *change, struct frame *frames)
+{
+	uint64_t word;
+
+	if (change->stack_len > FRAMES_MAX)
+		change->stack_len = 0; /* never, as the writer writes it */
+	for (unsigned int i = 0; i < change->stack_len; i++) {
+		memcpy(&word, (const char *)record + record->bytes - (change->stack_len - i) * sizeof(word),
+		       sizeof(word));
+		frames[i] = (struct frame){ .addr = word & ~FRAME_EXACT, .exact = word & FRAME_EXACT };
+	}
+	change->stack = frames;
+}
+
 /* The one string of an event that is copied; NULL where its kind has none. */
 static const char **event_text(struct event *event)
 {
@@ -97,6 +116,7 @@ int ptrace_ring_read(struct ptrace_shared *shared, unsigned int max, event_fn fn
 {
 	uint64_t head = atomic_load_explicit(&shared->head, memory_order_acquire);
 	uint64_t tail = atomic_load_explicit(&shared->tail, memory_order_relaxed);
+	struct frame frames[FRAMES_MAX];
 	unsigned int count = 0;
 
 	while (tail != head && count < max) {
@@ -110,6 +130,8 @@ int ptrace_ring_read(struct ptrace_shared *shared, unsigned int max, event_fn fn
 				*text = record->text_bytes ? record->text : NULL;
 			if (record->event.kind == EVENT_CHANGE && record->nr >= 0)
 				record->event.change.name = syscall_name(record->nr);
+			if (record->event.kind == EVENT_CHANGE)
+				frames_read(record, &record->event.change, frames);
 			err = fn(ctx, &record->event);
 			count++;
 		}
@@ -198,19 +220,42 @@ static void ring_commit(struct ptrace_shared *shared, uint32_t bytes, uint64_t s
 	reader_wake(shared, head + skip + bytes - atomic_load_explicit(&shared->tail, memory_order_relaxed));
 }
 
-static uint32_t record_bytes(const char *text)
+static unsigned int frame_count(const struct event *event)
+{
+	if (event->kind != EVENT_CHANGE)
+		return 0;
+	return event->change.stack_len < FRAMES_MAX ? event->change.stack_len : FRAMES_MAX;
+}
+
+static uint32_t record_bytes(const struct event *event, const char *text)
 {
 	size_t len = text ? strnlen(text, TEXT_MAX - 1) + 1 : 0;
 
-	return (uint32_t)((sizeof(struct record) + len + ALIGN - 1) & ~(size_t)(ALIGN - 1));
+	len = (sizeof(struct record) + len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	return (uint32_t)(len + frame_count(event) * sizeof(uint64_t));
+}
+
+static void frames_write(struct record *record, const struct event *event)
+{
+	unsigned int count = frame_count(event);
+	uint64_t word;
+
+	for (unsigned int i = 0; i < count; i++) {
+		word = event->change.stack[i].addr & ~FRAME_EXACT;
+		word |= event->change.stack[i].exact ? FRAME_EXACT : 0;
+		memcpy((char *)record + record->bytes - (count - i) * sizeof(word), &word, sizeof(word));
+	}
+	if (event->kind == EVENT_CHANGE)
+		record->event.change.stack_len = count;
 }
 
 static void record_fill(struct record *record, const struct event *event, int nr, const char *text)
 {
-	record->bytes = record_bytes(text);
+	record->bytes = record_bytes(event, text);
 	record->text_bytes = text ? (uint32_t)strnlen(text, TEXT_MAX - 1) + 1 : 0;
 	record->nr = nr;
 	record->event = *event;
+	frames_write(record, event);
 	if (!text)
 		return;
 	memcpy(record->text, text, record->text_bytes - 1);
@@ -230,6 +275,11 @@ static bool row_fold(struct ptrace_writer *writer, const struct event *event, in
 		row->count += event->change.count;
 		usage_add(&row->delta, &event->change.delta);
 		row->has_ret = false;
+		if (row->stack_id != event->change.stack_id) {
+			row->stack_len = 0;
+			row->stack_id = 0;
+			row->stack_complete = false;
+		}
 		row->addr = row->len = 0;
 		memset(row->args, 0, sizeof(row->args));
 		at->record.text_bytes = 0;
@@ -244,7 +294,7 @@ static int wait_for_room(struct ptrace_writer *writer, const struct event *event
 
 	if (event->kind == EVENT_CHANGE && row_fold(writer, event, nr))
 		return 0;
-	waiting = malloc(offsetof(struct waiting, record) + record_bytes(text));
+	waiting = malloc(offsetof(struct waiting, record) + record_bytes(event, text));
 	if (!waiting)
 		return -ENOMEM;
 	waiting->next = NULL;
@@ -282,7 +332,7 @@ int ptrace_write(struct ptrace_writer *writer, const struct event *event, int nr
 {
 	struct event copy = *event;
 	const char **slot = event_text(&copy), *text = slot ? *slot : NULL;
-	uint32_t bytes = record_bytes(text);
+	uint32_t bytes = record_bytes(event, text);
 	struct record *room;
 	uint64_t skip;
 

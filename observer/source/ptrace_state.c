@@ -91,6 +91,7 @@ void task_drop(struct tracer *tracer, struct ptrace_task *task)
 	task_leave(task);
 	map_del(&tracer->tasks, (uint64_t)task->tid);
 	free(task->call.text);
+	free(task->stack);
 	free(task);
 }
 
@@ -179,6 +180,7 @@ static void mm_free(struct ptrace_mm *mm)
 {
 	close_files(mm);
 	shadow_free(&mm->shadow);
+	stacks_mm_free(mm);
 	free(mm->runs);
 	free(mm);
 }
@@ -199,6 +201,7 @@ void tracer_clear(struct tracer *tracer)
 
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
 		free(task->call.text);
+		free(task->stack);
 		free(task);
 	}
 	map_free(&tracer->tasks);
@@ -208,5 +211,6 @@ void tracer_clear(struct tracer *tracer)
 	}
 	tracer->mms = NULL;
 	perf_faults_free(tracer->perf);
+	stacks_free(tracer->stacks);
 	ptrace_writer_free(tracer->writer);
 }

@@ -9,6 +9,7 @@
 #include "source/ptrace_decode.h"
 #include "source/ptrace_ring.h"
 #include "source/ptrace_shadow.h"
+#include "source/ptrace_stacks.h"
 #include "source/ptrace_sure.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ struct ptrace_call {
 	bool sure;	     /* its exit is not looked at */
 	bool alone;	     /* nobody else of the mm could run since its entry */
 	bool measuring;	     /* counted in @mm->measuring */
+	bool has_stack;	     /* task->stack is of its entry */
 	bool token;	     /* no other call may change the mm's mappings meanwhile */
 	int nr;
 	const struct memcall *memcall;
@@ -59,7 +61,8 @@ struct ptrace_task {
 	bool listening;	      /* stopped for job control */
 	struct ptrace_task *queue_next;
 	struct ptrace_call call;
-	unsigned int run_epoch; /* its run is mm->runs[run_index] if this is mm->epoch */
+	struct unwind_stack *stack; /* as last taken; NULL: none yet */
+	unsigned int run_epoch;	    /* its run is mm->runs[run_index] if this is mm->epoch */
 	size_t run_index;
 	char comm[EVENT_COMM_LEN];
 };
@@ -85,6 +88,7 @@ struct ptrace_mm {
 	bool may_have_shmem;
 	struct shadow shadow;
 	struct sure sure;
+	struct ptrace_code code;
 	struct ptrace_run *runs; /* faults that are not booked yet */
 	size_t run_count, run_cap;
 	unsigned int epoch;
@@ -106,8 +110,9 @@ struct ptrace_mm {
 struct tracer {
 	struct ptrace_shared *shared;
 	struct ptrace_writer *writer;
-	struct perf_faults *perf; /* NULL: faults are not seen one by one */
-	struct map tasks;	  /* struct ptrace_task by tid */
+	struct perf_faults *perf;     /* NULL: faults are not seen one by one */
+	struct ptrace_stacks *stacks; /* NULL: none are taken */
+	struct map tasks;	      /* struct ptrace_task by tid */
 	struct ptrace_mm *mms;
 	uint64_t next_mm;
 	uint64_t page_size;

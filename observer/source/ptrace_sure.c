@@ -107,6 +107,7 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
 {
 	struct sure *sure = &mm->sure;
+	const struct ptrace_task *task;
 	struct usage now;
 
 	if (!sure->waits)
@@ -114,5 +115,8 @@ void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
 	if (!certain && (books_level(tracer, mm, &now) || now.virt != mm->level.virt + sure->change.delta.virt))
 		return;
 	sure->waits = false;
-	books_row(tracer, mm, task_find(tracer, sure->tid), &sure->change, (int)sure->change.call->nr, sure->ts_ns);
+	task = task_find(tracer, sure->tid);
+	/* The thread has not come to another call yet, whose stack would be in its place. */
+	stacks_put(tracer, task, &sure->change);
+	books_row(tracer, mm, task, &sure->change, (int)sure->change.call->nr, sure->ts_ns);
 }

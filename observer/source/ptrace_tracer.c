@@ -132,6 +132,7 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 				   .max_maps = max_maps() };
 	tracer->writer = ptrace_writer_new(shared);
 	tracer->perf = perf_faults_new();
+	tracer->stacks = stacks_new(config->stacks);
 	return tracer->writer && tracer->perf ? 0 : diag_set(&shared->diag, -ENOMEM, "out of memory");
 }
 
@@ -309,6 +310,11 @@ static int begin(struct loop *loop, const struct source_config *config)
 	return err;
 }
 
+static uint32_t caps_of(const struct tracer *tracer)
+{
+	return CAP_SYSCALLS | (tracer->perf ? CAP_FAULTS : 0) | (tracer->stacks ? CAP_STACKS : 0);
+}
+
 _Noreturn void tracer_run(const struct source_config *config, struct ptrace_shared *shared, pid_t heaptrace,
 			  int ready_fd)
 {
@@ -323,7 +329,7 @@ _Noreturn void tracer_run(const struct source_config *config, struct ptrace_shar
 	if (!err)
 		err = begin(&loop, config);
 	if (!err)
-		atomic_store(&shared->caps, CAP_SYSCALLS | (tracer->perf ? CAP_FAULTS : 0));
+		atomic_store(&shared->caps, caps_of(tracer));
 	(void)!write(ready_fd, &err, sizeof(err));
 	if (err)
 		_exit(1);

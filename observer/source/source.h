@@ -10,13 +10,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* How call chains are taken. */
+enum source_stacks {
+	SOURCE_STACKS_NONE,
+	SOURCE_STACKS_FP,    /* along frame pointers */
+	SOURCE_STACKS_DWARF, /* by call frame information */
+};
+
 /* What to watch and how. The strings and arrays belong to the caller and outlive the source. */
 struct source_config {
 	const pid_t *pids; /* to attach to: any thread's id stands for its whole process */
 	unsigned int pid_count;
-	pid_t child;	     /* > 0: a child of ours, held before its exec; its books open at that exec */
-	bool follow;	     /* watch children too */
-	bool stacks;	     /* take call chains */
+	pid_t child; /* > 0: a child of ours, held before its exec; its books open at that exec */
+	bool follow; /* watch children too */
+	enum source_stacks stacks;
 	uint64_t ring_bytes; /* of the event buffer; 0 = default */
 	const char *file;    /* replay: the recording */
 };

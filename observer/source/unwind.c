@@ -233,6 +233,10 @@ static enum step step_undescribed(struct walk *walk, const struct unwind_object 
 {
 	if (object_is_start(object, addr))
 		return STEP_OUTERMOST;
+	/* A return to the very beginning of a function was put there by hand: the routine at the end of a context's stack, as
+	 * that of makecontext(3). */
+	if (!walk->exact && object_begins_function(object, addr + 1))
+		return STEP_OUTERMOST;
 	/* What makes code at run time keeps frame pointers, or is lost. In a file's code any function may be without. */
 	if (!is_marked_outermost(walk))
 		walk->guess = true;
@@ -246,15 +250,17 @@ static enum step step(struct walk *walk)
 	const struct unwind_cached_row *row;
 	const struct unwind_file *file;
 
-	if (!map)
+	if (!map) {
+		walk->out->unmapped = true;
 		return STEP_LOST;
+	}
 	file = space_file(walk->space, map);
 	if (!file || !object_addr(&file->object, pc - map->start + map->offset, &addr)) {
 		walk->guess |= map->kind != UNWIND_MADE;
 		return step_by_fp(walk);
 	}
 	row = row_get(walk->space->cache, file, addr);
-	if (!row)
+	if (!row && !object_is_start(&file->object, addr))
 		row = row_behind_syscall(walk, file, addr);
 	return row ? step_by_row(walk, &row->row, row->code) : step_undescribed(walk, &file->object, addr);
 }
@@ -286,6 +292,7 @@ static void walk_all(struct walk *walk, enum step (*next)(struct walk *))
 	enum step step = walk->arch ? STEP_ON : STEP_LOST;
 
 	walk->out->count = 0;
+	walk->out->unmapped = false;
 	while (step == STEP_ON && walk->out->count < UNWIND_FRAMES_MAX) {
 		frame_add(walk, &hash);
 		if (walk->arch->pc)

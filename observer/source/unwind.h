@@ -36,6 +36,7 @@ struct unwind_frame {
 struct unwind_stack {
 	unsigned int count;
 	bool complete; /* the walk reached the thread's start routine */
+	bool unmapped; /* it ended at an address where no code is known to be */
 	uint64_t id;   /* equal for equal frames in the same objects of one space; else different; never 0 */
 	struct unwind_frame frames[UNWIND_FRAMES_MAX]; /* innermost first */
 };

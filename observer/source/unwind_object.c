@@ -241,6 +241,17 @@ int object_row(const struct unwind_object *object, uint64_t addr, struct cfi_row
 	return err;
 }
 
+bool object_begins_function(const struct unwind_object *object, uint64_t addr)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct cfi_fde *fde = cfi_find(&object->frames[i], addr);
+
+		if (fde && fde->start == addr)
+			return true;
+	}
+	return false;
+}
+
 bool object_is_start(const struct unwind_object *object, uint64_t addr)
 {
 	return object->entry && addr >= object->entry && addr - object->entry < START_LENGTH;

@@ -47,6 +47,9 @@ bool object_addr(const struct unwind_object *object, uint64_t offset, uint64_t *
  * expressions in @out lie in. */
 int object_row(const struct unwind_object *object, uint64_t addr, struct cfi_row *out, const struct cfi **ret_code);
 
+/* Whether a function begins at @addr, by its frame information. */
+bool object_begins_function(const struct unwind_object *object, uint64_t addr);
+
 /* Whether @addr is in the piece of assembler at which the kernel starts the program or its loader: it is not always described. */
 bool object_is_start(const struct unwind_object *object, uint64_t addr);
 

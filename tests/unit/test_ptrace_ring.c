@@ -23,6 +23,7 @@ struct seen {
 	char text[4200];
 	char name[32];
 	uint64_t events, marks, rows, folded, next_order;
+	uint64_t stacks; /* rows with one that is as stack_of() makes it */
 	struct usage sum;
 	int answer;
 	bool in_order;
@@ -50,6 +51,37 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define FRAMES 127
+
+/* The stack of a row with that id: so many frames, each with another address. */
+static void stack_of(struct event_change *change, uint64_t id, struct frame *frames)
+{
+	change->stack_id = id;
+	change->stack_len = (unsigned int)(id % (FRAMES + 1));
+	change->stack = frames;
+	change->stack_complete = id & 1;
+	for (unsigned int i = 0; i < change->stack_len; i++)
+		frames[i] = (struct frame){ .addr = 0x7fffffff0000 + id * 256 + i, .exact = i % 3 == 0 };
+}
+
+static bool stack_is_right(const struct event_change *change)
+{
+	struct event_change want = { 0 };
+	struct frame frames[FRAMES];
+
+	if (!change->stack_len)
+		return false;
+	stack_of(&want, change->stack_id, frames);
+	if (change->stack_len != want.stack_len || change->stack_complete != want.stack_complete)
+		return false;
+	for (unsigned int i = 0; i < want.stack_len; i++) {
+		if (change->stack[i].addr != frames[i].addr || change->stack[i].exact != frames[i].exact ||
+		    change->stack[i].symbol)
+			return false;
+	}
+	return true;
+}
+
 static int take(void *ctx, const struct event *event)
 {
 	struct seen *to = ctx;
@@ -65,6 +97,7 @@ static int take(void *ctx, const struct event *event)
 		to->folded += event->change.folded;
 		to->in_order &= event->change.order >= to->next_order;
 		to->next_order = event->change.order;
+		to->stacks += stack_is_right(&event->change);
 	} else if (event->kind == EVENT_MARK) {
 		text = event->mark.name;
 		to->marks++;
@@ -257,6 +290,51 @@ static void test_two_processes(void **state)
 	assert_string_equal(seen.name, "brk");
 }
 
+/* Stacks of all lengths, with texts and without, on their way round the ring. */
+static void test_stacks(void **state)
+{
+	struct frame frames[FRAMES];
+	uint64_t taken = 0;
+
+	(void)state;
+	for (uint64_t id = 1; id <= 1000; id++) {
+		struct event event = row(1, id, 1, id % 3 ? "/some/path" + id % 7 : NULL);
+
+		stack_of(&event.change, id, frames);
+		taken += event.change.stack_len > 0;
+		put(&event, -1);
+		assert_int_equal(ptrace_ring_read(shared, 10, take, &seen), 1);
+		assert_int_equal(seen.stacks, taken);
+		assert_int_equal(seen.last.change.stack_id, id);
+		assert_string_equal(seen.text, id % 3 ? "/some/path" + id % 7 : "(none)");
+	}
+}
+
+/* Rows that are added up keep the stack that all of them have. */
+static void test_stacks_folded(void **state)
+{
+	struct frame frames[FRAMES];
+	struct event event;
+
+	(void)state;
+	for (int same = 0; same < 2; same++) {
+		memset(&seen, 0, sizeof(seen));
+		for (uint64_t i = 0; i < 300; i++) {
+			event = row(1, i, 1, NULL);
+			stack_of(&event.change, same ? 99 : 101 + i % 2, frames);
+			put(&event, -1);
+		}
+		do
+			(void)ptrace_write_flush(writer);
+		while (ptrace_ring_read(shared, 10, take, &seen) > 0);
+		assert_int_equal(seen.rows, 300);
+		assert_true(seen.events < 300 && seen.folded > 0);
+		/* The last is the sum of those that waited. */
+		assert_int_equal(seen.last.change.stack_len, same ? 99 : 0);
+		assert_int_equal(seen.stacks, seen.events - !same);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +343,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_reader_stops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wraps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overflow, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stacks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stacks_folded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_processes, setup, teardown),
 	};

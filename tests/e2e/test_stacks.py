@@ -1,0 +1,190 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Call chains: those of programs that are known are shown whole and in order; those of others reach the outermost frame."""
+
+import bisect
+import os
+import re
+import subprocess
+
+import harness
+from harness import PYTHON, case, folder, new_path, observe
+
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stacks")
+LINKS = ["alpha", "beta", "gamma", "room", "aligned", "deep"]
+
+# Which functions of the program must be on the stack of the mmap of so many pages, innermost first.
+CHAINS = {
+    201: "chain_gamma chain_beta chain_alpha main",
+    202: "chain_gamma chain_room main",
+    203: "chain_gamma chain_aligned main",
+    204: "chain_gamma " + "chain_deep " * 61 + "main",
+    205: "chain_gamma chain_handler chain_raise main",
+    206: "chain_gamma chain_handler chain_raise main",
+    207: "chain_gamma chain_compare chain_sort main",
+    208: "chain_gamma chain_beta chain_alpha chain_thread",
+    209: "chain_gamma chain_beta chain_context",
+    210: "chain_gamma chain_beta chain_alpha chain_fork main",
+}
+PLUGIN = {211: "chain_gamma chain_beta chain_plugin main"}
+CXX = {
+    221: "chain_gamma chain_beta Square::area main",
+    222: "chain_gamma Guard::~Guard chain_throw chain_catch main",
+    223: "chain_gamma chain_beta chain_alpha chain_catch main",
+}
+TOO_DEEP = 212
+
+_built = {}
+
+
+def compile_one(compiler, source, flags):
+    key = (compiler, source, flags)
+    if key not in _built:
+        _built[key] = new_path(".o")
+        subprocess.run([compiler, "-c", "-g", *flags.split(), "-o", _built[key], os.path.join(SOURCES, source)], check=True)
+    return _built[key]
+
+
+def build(flags, link="", main="chains.c"):
+    """The program, compiled with these flags; its path."""
+    path = new_path()
+    compiler = "g++" if main.endswith(".cc") else "gcc"
+    objects = [compile_one(compiler, main, flags)] + [compile_one("gcc", f"{name}.c", flags) for name in LINKS]
+    subprocess.run([compiler, "-o", path, *objects, *link.split(), "-pthread"], check=True)
+    return path
+
+
+def plugin(flags):
+    path = new_path(".so")
+    subprocess.run(["gcc", "-shared", "-fPIC", *flags.split(), "-o", path, os.path.join(SOURCES, "plugin.c")], check=True)
+    return path
+
+
+class Symbols:
+    """The functions of a program, by the addresses that it had when it ran: it has said where main was."""
+
+    def __init__(self, path, said):
+        listing = subprocess.run(["nm", "-C", "--defined-only", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+        found = [line.split(" ", 2) for line in listing.splitlines()]
+        found = sorted((int(addr, 16), name) for addr, kind, name in found if kind in "tTwWi")
+        bias = int(re.search(r"main (0x[0-9a-f]+)", said).group(1), 16) - dict((name, addr) for addr, name in found)["main"]
+        self.starts = [addr + bias for addr, _ in found]
+        self.names = [name for _, name in found]
+
+    def name(self, addr):
+        at = bisect.bisect_right(self.starts, addr)
+        return self.names[at - 1] if at else None
+
+    def chain(self, stack):
+        """The functions of the program itself on a stack; a return address is behind its call."""
+        names = [self.name(frame["addr"] - (1 if level else 0)) for level, frame in enumerate(stack)]
+        # gcc moves what is seldom run to a part of its own.
+        names = [name and re.sub(r" \[clone \.cold\]|\.cold$|\.part\.\d+$|\(.*\)", "", name) for name in names]
+        return [name for name in names if name and re.match(r"chain_|main$|Square|Guard", name)]
+
+
+def rows_of(done, pages):
+    return [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == pages * 4096]
+
+
+def check_chains(t, done, symbols, chains, what):
+    for pages, wanted in chains.items():
+        rows = rows_of(done, pages)
+        if not t.equal(len(rows), 1, f"{what}: one row of {pages} pages", done):
+            continue
+        got = symbols.chain(rows[0]["stack"])
+        t.equal(got, wanted.split(), f"{what}: {wanted if len(wanted) < 80 else wanted[:40] + '...'}",
+                [hex(frame["addr"]) for frame in rows[0]["stack"]])
+        t.ok(rows[0]["stack_complete"], f"{what}: it is complete")
+
+
+VARIANTS = {
+    "-O0": ("-O0 -fno-omit-frame-pointer", ""),
+    "-O2 without frame pointers": ("-O2 -fomit-frame-pointer -fno-optimize-sibling-calls", ""),
+    "static": ("-O2 -fomit-frame-pointer -DSTATIC", "-static"),
+    "static and position-independent": ("-O2 -fPIE -DSTATIC", "-static-pie"),
+}
+
+
+@case("stacks")
+def known_chains(t, source):
+    for what, (flags, link) in VARIANTS.items():
+        path = build(flags, link)
+        command = [path] if "STATIC" in flags else [path, plugin("-O2")]
+        done = observe(source, command)
+        if not t.balanced(done, f"{what}: books balance"):
+            continue
+        chains = CHAINS if "STATIC" in flags else {**CHAINS, **PLUGIN}
+        symbols = Symbols(path, done.out)
+        check_chains(t, done, symbols, chains, what)
+        # At most 127 frames, the innermost ones, and said not to be all.
+        deep = rows_of(done, TOO_DEEP)
+        t.ok(len(deep) == 1 and len(deep[0]["stack"]) == 127 and not deep[0]["stack_complete"], f"{what}: too deep a stack", deep)
+        t.ok(deep and set(symbols.chain(deep[0]["stack"])) == {"chain_gamma", "chain_deep"}, f"{what}: its innermost frames")
+
+
+@case("stacks")
+def stripped(t, source):
+    """Without symbols and section headers the tables of frames are found all the same."""
+    path = build("-O2 -fomit-frame-pointer")
+    bare = new_path()
+    subprocess.run(["strip", "-o", bare, path], check=True)
+    with open(bare, "r+b") as file:  # e_shoff, e_shnum and e_shstrndx
+        for offset, size in ((40, 8), (60, 2), (62, 2)):
+            file.seek(offset)
+            file.write(b"\0" * size)
+    done = observe(source, [bare])
+    if t.balanced(done):
+        check_chains(t, done, Symbols(path, done.out), CHAINS, "no section headers")
+
+
+@case("stacks")
+def cxx(t, source):
+    for flags in ("-O0", "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls"):
+        path = build(flags, main="chains_cxx.cc")
+        done = observe(source, [path])
+        if t.balanced(done, f"{flags}: books balance"):
+            check_chains(t, done, Symbols(path, done.out), CXX, flags)
+
+
+@case("stacks")
+def deleted_program(t, source):
+    """The program's file is gone before it makes its first call: what it has mapped is still there."""
+    path = build("-O2 -fomit-frame-pointer")
+    copy = new_path()
+    subprocess.run(["cp", path, copy], check=True)
+    done = observe(source, ["/bin/sh", "-c", f"exec 9<{copy}; rm {copy}; exec /proc/self/fd/9"])
+    if t.balanced(done):
+        check_chains(t, done, Symbols(path, done.out), CHAINS, "deleted")
+
+
+@case("stacks")
+def programs(t, source):
+    """Programs of others: the issue asks for 99 of 100 stacks."""
+    unit = os.path.join(folder(), "unit.c")
+    with open(unit, "w", encoding="utf-8") as file:
+        file.write("#include <stdio.h>\nint main(void) { return printf(\"hello\\n\"); }\n")
+    python = [PYTHON, "-c", "import json, decimal, threading; t = threading.Thread(target=bytearray, args=(1 << 20,)); t.start(); t.join()"]
+    sqlite = ["sqlite3", ":memory:", "create table t(a); with recursive n(i) as (select 1 union all select i + 1 from n "
+              "limit 20000) insert into t select randomblob(100) from n; select count(*) from t order by a;"]
+    for command in (python, sqlite, ["gcc", "-O2", "-c", "-o", os.devnull, unit]):
+        done = observe(source, command)
+        name = os.path.basename(command[0])
+        if not t.balanced(done, f"{name}: books balance"):
+            continue
+        calls = [row for row in done.books.rows if row["cause"] == "syscall" and row["name"] != "execve"]
+        broken = [row for row in calls if not row["stack_complete"] and len(row["stack"]) < 127]
+        t.ok(len(calls) > 20 and len(broken) * 100 <= len(calls), f"{name}: {len(calls)} stacks, {len(broken)} of them not complete",
+             *[[hex(frame["addr"]) for frame in row["stack"]] for row in broken[:5]])
+
+
+@case()
+def none_when_not_wanted(t, source):
+    done = observe(source, ["/bin/true"], "--stacks", "none")
+    if t.balanced(done):
+        t.ok("stacks" not in done.books.header["caps"], "caps say that no stacks are taken", done.books.header)
+        t.none([row for row in done.books.rows if row["stack"]], "and none are")
+
+
+if __name__ == "__main__":
+    harness.main()
