@@ -109,7 +109,7 @@ static int threads_seize(struct tracer *tracer, pid_t pid)
 		if (task) {
 			task->pid = pid;
 			task->attaching = true;
-			ptrace(PTRACE_INTERRUPT, tids[i], 0, 0);
+			stop_interrupt(task);
 			seized++;
 		}
 	}

@@ -5,6 +5,7 @@
 #include "source/ptrace_books.h"
 #include "source/ptrace_calls.h"
 #include "source/ptrace_life.h"
+#include "source/ptrace_restart.h"
 #include "source/ptrace_seccomp.h"
 
 #include <errno.h>
@@ -42,6 +43,11 @@ void stop_resume(struct ptrace_task *task)
 	ptrace(passes ? PTRACE_CONT : PTRACE_SYSCALL, task->tid, 0, (void *)(long)signal);
 }
 
+void stop_interrupt(struct ptrace_task *task)
+{
+	task->interrupted = !ptrace(PTRACE_INTERRUPT, task->tid, 0, 0);
+}
+
 void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
 {
 	struct ptrace_task *task;
@@ -64,13 +70,18 @@ static void syscall_stop(struct tracer *tracer, struct ptrace_task *task, bool b
 	struct ptrace_entry entry;
 	struct ptrace_mm *mm = task->mm;
 
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, task->tid, (void *)sizeof(info), &info) <= 0)
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, task->tid, (void *)sizeof(info), &info) <= 0) {
+		if (errno == EIO)
+			tracer->error = -ENOTSUP; /* Linux 5.3 brought it */
 		return;
+	}
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
 		if (task->call.open)
 			call_exit(tracer, task, info.exit.rval);
 		if (!tracer->letting_go)
 			stop_resume(task);
+		else if (task->interrupted)
+			restart_cut_call(task->tid);
 		if (mm)
 			stop_release(tracer, mm);
 		return;
@@ -170,6 +181,9 @@ static void event_stop(struct tracer *tracer, struct ptrace_task *task, int even
 	}
 	case PTRACE_EVENT_STOP:
 		task->listening = is_stop_signal(signal);
+		if (task->interrupted && !task->listening)
+			restart_cut_call(task->tid);
+		task->interrupted = false;
 		break;
 	default:
 		break;

@@ -14,6 +14,9 @@ void stop_handle(struct tracer *tracer, pid_t pid, int status);
 /* Resumes the stopped @task, delivering what its stop was for. */
 void stop_resume(struct ptrace_task *task);
 
+/* Makes @task stop. */
+void stop_interrupt(struct ptrace_task *task);
+
 /* Lets threads go on that wait for others of their mm, as far as they may. */
 void stop_release(struct tracer *tracer, struct ptrace_mm *mm);
 

@@ -175,12 +175,16 @@ static _Noreturn void leave(struct loop *loop)
 	bool filtered = false;
 	size_t pos = 0;
 
-	while ((task = map_next(&loop->tracer.tasks, &pos, NULL))) {
+	while ((task = map_next(&loop->tracer.tasks, &pos, NULL)))
 		filtered |= task->filtered;
+	for (pos = 0; (task = map_next(&loop->tracer.tasks, &pos, NULL));) {
+		bool unborn = task->state == TASK_NEW && task->status;
+
 		task->ignored = true;
-		if (task->state != TASK_STOPPED && task->state != TASK_QUEUED)
+		if (task->state != TASK_STOPPED && task->state != TASK_QUEUED && !unborn)
 			continue;
-		if (task->filtered)
+		/* Of one whose parent has not told of it yet, it is not known. */
+		if (task->filtered || (unborn && filtered))
 			stop_resume(task);
 		else
 			ptrace(PTRACE_DETACH, task->tid, 0, (void *)(long)task->signal);
@@ -229,7 +233,7 @@ static _Noreturn void let_go(struct loop *loop)
 	tracer->letting_go = true;
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
 		if (task->state == TASK_RUNNING || task->state == TASK_LISTENING)
-			ptrace(PTRACE_INTERRUPT, task->tid, 0, 0);
+			stop_interrupt(task);
 	}
 	while (!all_stopped(tracer) && tracer_now_ns() < deadline_ns && one_step(loop))
 		;

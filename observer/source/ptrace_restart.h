@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ptrace_restart: to be stopped by a tracer, as by a signal, ends some calls with EINTR that would wait on (signal(7),
+ * "Interruption of system calls and library functions by stop signals"). A program that is attached to, or let go, is not to
+ * see that: the call is made again. */
+#ifndef HEAPTRACE_PTRACE_RESTART_H
+#define HEAPTRACE_PTRACE_RESTART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Whether call @nr, which returned @ret, has done nothing yet and may be made again. */
+bool restart_is_due(int64_t nr, int64_t ret);
+
+/* Thread @tid is stopped because we asked it to: makes it repeat a call that was cut short by that and by no signal. Time that
+ * such a call has waited already is not taken off its limit. Does nothing on architectures other than x86-64, where the first
+ * argument of the call is not to be had back. */
+void restart_cut_call(pid_t tid);
+
+#endif

@@ -1,0 +1,325 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""What only the ptrace source has to stand: its own death, containers without perf events, filters of the target, 32-bit
+programs; and that it says the same as the bpf source."""
+
+import collections
+import os
+import random
+import signal
+import subprocess
+
+import harness
+from harness import HEAPTRACE, PYTHON, TARGET, Observer, Process, case, folder, new_path, observe, prog, run, status_of, wait_until
+
+PTRACE = ("ptrace",)
+NOBODY = 65534
+SIZES = "20M,2M,200k,20k,2k"
+
+# Refuses one call with EPERM, then becomes another program: refuse NUMBER COMMAND...
+REFUSE = """#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)atoi(argv[1]), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { 4, filter };
+	if (argc < 3 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 98;
+	execvp(argv[2], argv + 2);
+	return 97;
+}
+"""
+
+# Without a C library, as 32-bit ones are rarely installed. Maps 64 pages, touches 32, unmaps all, grows the heap.
+I386 = """
+static long call(long n, long *a) {
+	long r;
+	__asm__ volatile("push %%ebp; push %%ebx; push %%edi; mov (%%esi),%%ebx; mov 4(%%esi),%%ecx; mov 8(%%esi),%%edx;"
+			 "mov 16(%%esi),%%edi; mov 20(%%esi),%%ebp; mov 12(%%esi),%%esi; int $0x80;"
+			 "pop %%edi; pop %%ebx; pop %%ebp" : "=a"(r), "+S"(a) : "a"(n) : "ecx", "edx", "memory");
+	return r;
+}
+static void mark(const char *text, long len) { call(4, (long[6]){ -1, (long)text, len }); }
+void _start(void) {
+	long map[6] = { 0, 64 * 4096, 3, 34, -1, 0 }, heap;
+	char *at = (char *)call(192, map);
+	mark("heaptrace:mapped", 16);
+	for (int i = 0; i < 32; i++)
+		((volatile char *)at)[i * 4096] = 1;
+	mark("heaptrace:touched", 17);
+	call(91, (long[6]){ (long)at, 64 * 4096 });
+	mark("heaptrace:unmapped", 18);
+	heap = call(45, (long[6]){ 0 });
+	call(45, (long[6]){ heap + 8 * 4096 });
+	mark("heaptrace:grown", 15);
+	call(1, (long[6]){ 7 });
+}
+"""
+
+
+def compiled(text, *options):
+    """The program that @text is, or None where it cannot be had."""
+    source, program = new_path(".c"), new_path("-prog")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(text)
+    built = run(["gcc", "-O1", "-w", *options, "-o", program, source])
+    return program if built.rc == 0 else None
+
+
+def child_of(pid, comm):
+    """The child of @pid with this name."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            for child in file.read().split():
+                if comm_of(child) == comm:
+                    return int(child)
+    raise RuntimeError(f"{pid} has no child {comm}")
+
+
+def comm_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def is_gone(pid):
+    try:
+        return status_of(pid)["State"] == "Z"
+    except OSError:
+        return True
+
+
+@case(sources=PTRACE)
+def command_outlives_heaptrace(t, source):
+    """kill -9: no call of the command fails, though its filter stays; the keeper goes with the last process that has it."""
+    with Observer(source, "--", prog("hold"), "3", stderr=subprocess.DEVNULL) as observer:
+        observer.until("ready")
+        pid = child_of(observer.pid, "hold")
+        before = observer.ask("map 10")
+        observer.ask("busy")
+        os.kill(observer.pid, signal.SIGKILL)
+        observer.popen.wait()
+        after = observer.ask("rest")
+        after = observer.ask("map 100")
+        t.ok(after["virt"] - before["virt"] >= 100 * 4096, "memory calls work after kill -9 of heaptrace", before, after)
+        keeper = status_of(pid)["TracerPid"]
+        t.equal(comm_of(keeper), "htkeeper", "a keeper lets them pass")
+        observer.say("quit")
+        wait_until(lambda: is_gone(pid), "the command to end")
+        wait_until(lambda: is_gone(keeper), "the keeper to end")
+        t.ok(is_gone(keeper), "and goes when the command has ended")
+
+
+@case(sources=PTRACE)
+def killed_at_any_moment(t, source):
+    """From the start on: the command has not begun, or does all its work."""
+    chance, done, work = random.Random(7), 0, new_path("-status")
+    for _ in range(12):
+        script = f"echo begun >{work}; {prog('storm')} own 4 10 >/dev/null 2>&1; echo $? >{work}"
+        with subprocess.Popen([HEAPTRACE, "-s", source, "-o", "/dev/null", "--", "/bin/sh", "-c", script],
+                              env=harness.environment(), stderr=subprocess.DEVNULL, start_new_session=True) as popen:
+            try:
+                popen.wait(chance.random() * 0.1)
+            except subprocess.TimeoutExpired:
+                popen.kill()
+            popen.wait()
+            wait_until(lambda group=popen.pid: not members_of(group), "the command to end")
+        try:
+            with open(work, encoding="ascii") as file:
+                said = file.read()
+            os.unlink(work)
+        except FileNotFoundError:
+            continue
+        done += 1
+        if said != "0\n":
+            t.ok(False, "the command ends as it should", repr(said))
+    t.ok(done > 0, f"the command did its work {done} times of 12")
+
+
+def members_of(group):
+    """The processes of a process group that have not ended."""
+    found = []
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(pid)
+        except (OSError, ValueError):
+            pass
+    return found
+
+
+@case(sources=PTRACE)
+def command_is_let_go(t, source):
+    """--duration ends the watch, not the command."""
+    with Observer(source, "-d", "0.3", "--", prog("hold"), "2") as observer:
+        observer.until("ready")
+        pid = child_of(observer.pid, "hold")
+        before = observer.ask("map 10")
+        observer.popen.wait(20)
+        t.none(harness.Run(0, "", "", observer.path).books.problems(), "the books are closed and balance")
+        after = observer.ask("map 50")
+        t.equal(after["virt"] - before["virt"], 50 * 4096, "memory calls work as before")
+        observer.say("quit")
+        wait_until(lambda: is_gone(pid), "the command to end")
+
+
+@case(sources=PTRACE)
+def waiting_calls(t, source):
+    """Attaching and letting go stop each thread. Calls that such a stop ends with EINTR are made again."""
+    with Process([prog("waits")]) as held:
+        held.until("ready")
+        for _ in range(3):
+            with Observer(source, "-p", str(held.pid)) as observer:
+                observer.attached(held.pid)
+                t.balanced(observer.end())
+        held.say("go on")
+        _, said, _ = held.finish()
+        results = dict(line.split(": ") for line in said.splitlines() if ": " in line)
+        t.equal(results, {"epoll_wait": "1", "epoll_pwait": "1", "poll": "1", "semop": "0", "semtimedop": "0",
+                          "rt_sigtimedwait": str(int(signal.SIGUSR1)), "recvfrom": "1", "accept": "0", "msgrcv": "1"},
+                "calls that waited got what they waited for")
+
+
+@case(sources=PTRACE)
+def without_perf_events(t, source):
+    """A container that forbids perf_event_open: faults come from /proc, and the header says so."""
+    refuse = compiled(REFUSE)
+    if not refuse:
+        t.skip("without perf events", "no compiler")
+        return
+    number = {"x86_64": "298", "aarch64": "241"}[os.uname().machine]
+    for command in ([prog("maps")], [TARGET, "--order", "descending", "--sizes", SIZES],
+                    [prog("storm"), "shared", "4", "100"], [prog("family"), "fork"]):
+        path, name = new_path(".jsonl"), os.path.basename(command[0])
+        done = run([refuse, number, HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--", *command])
+        done.path = path
+        if t.balanced(done, f"{name}: books balance"):
+            t.equal(done.books.header["caps"], ["syscalls"], f"{name}: it does not claim to see faults")
+            if done.points:
+                t.agrees(done, name=f"{name}: readings agree")
+
+
+@case(sources=PTRACE)
+def filter_of_the_target(t, source):
+    """A program with a seccomp filter of its own: that filter does what it did."""
+    refuse = compiled(REFUSE)
+    if not refuse:
+        t.skip("a filter of the target", "no compiler")
+        return
+    number = {"x86_64": "25", "aarch64": "216"}[os.uname().machine]  # mremap
+    command = [refuse, number, PYTHON, "-c", "import mmap; m = mmap.mmap(-1, 4096)\ntry: m.resize(8192)\n"
+               "except PermissionError: print('refused')"]
+    alone = run(command)
+    done = observe(source, command)
+    t.balanced(done)
+    t.equal((done.rc, done.out), (alone.rc, alone.out), "the program sees what it sees alone", done)
+    t.equal(done.out, "refused\n", "which is its filter at work")
+
+
+@case(sources=PTRACE)
+def program_of_32_bits(t, source):
+    """Its calls are decoded as what they are; where the kernel runs no such program, that is what is said."""
+    program = compiled(I386, "-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-fno-stack-protector", "-O0")
+    if not program:
+        t.skip("a 32-bit program", "the compiler here makes none")
+        return
+    done = observe(source, [program])
+    if not can_be_executed(program):
+        t.equal(done.rc, 126, "a program that the kernel does not run: status 126", done)
+        t.ok("cannot run" in done.err, "and one line that says so", done)
+        return
+    if not t.balanced(done, rc=7):
+        return
+    t.equal([mark["name"] for mark in done.books.marks], ["mapped", "touched", "unmapped", "grown"], "its marks")
+    calls = [(row["name"], row["virt"], row["anon"]) for row in done.books.rows
+             if row["cause"] == "syscall" and row["virt"]]
+    t.equal(calls, [("mmap", 64 * 4096, 0), ("munmap", -64 * 4096, -32 * 4096), ("brk", 8 * 4096, 0)],
+            "its calls and their effects")
+    mapped = next(row for row in done.books.rows if row["name"] == "mmap")
+    t.equal(mapped["args"], {"addr": 0, "len": 64 * 4096, "prot": 3, "flags": 34, "fd": -1, "off": 0}, "and arguments")
+
+
+def can_be_executed(program):
+    try:
+        return run([program]).rc == 7
+    except OSError:
+        return False
+
+
+def calls_of(done):
+    """The memory calls of each thread in order, from the second exec on (the first one is setarch's, at random addresses).
+    Threads are numbered in the order in which they appear. An exec that succeeds has no registers left to tell by."""
+    first, threads, numbers = min(done.books.ledgers), collections.defaultdict(list), {}
+    for row in done.books.rows:
+        if row["cause"] != "syscall" or not row["args"] or row["mm"] == first or row["name"].startswith("exec"):
+            continue
+        thread = numbers.setdefault(row["tid"], len(numbers))
+        ret = None if row["name"] in ("fork", "vfork", "clone", "clone3") else row["ret"]
+        threads[thread].append((row["name"], row["args"], ret, row["error"], row["virt"]))
+    return threads
+
+
+@case(sources=PTRACE)
+def agrees_with_bpf(t, source):
+    """Same calls, arguments, results and VIRT effects, thread by thread. Addresses have to be the same: no ASLR."""
+    if harness.caps_of("bpf") is None:
+        t.skip("agreement with the bpf source", "that does not work here")
+        return
+    commands = {
+        "maps": [prog("maps")], "errors": [prog("errors")], "fork": [prog("family"), "fork"],
+        "target": [TARGET, "--order", "descending", "--sizes", SIZES],
+        "python3": [PYTHON, "-S", "-E", "-c", "x=[bytearray(300000) for _ in range(50)]; del x"],
+    }
+    env = harness.environment(PYTHONHASHSEED=0)
+    for name, command in commands.items():
+        command = ["setarch", "-R", *command]
+        ours, theirs = (calls_of(observe(one, command, env=env)) for one in (source, "bpf"))
+        problems = [f"{len(ours)} threads, bpf {len(theirs)}"] if len(ours) != len(theirs) else []
+        for thread in ours:
+            for i, (one, other) in enumerate(zip(ours[thread], theirs[thread])):
+                if one != other:
+                    problems.append(f"thread {thread}, call {i}: {one}, bpf {other}")
+                    break
+            if len(ours[thread]) != len(theirs[thread]):
+                problems.append(f"thread {thread}: {len(ours[thread])} calls, bpf {len(theirs[thread])}")
+        t.none(problems, f"{name}: the calls of {len(ours)} thread(s)")
+
+
+@case(sources=PTRACE)
+def ordinary_user(t, source):
+    """Nobody in particular: the target in all orders with all allocators, threads over each other, python3."""
+    if os.geteuid() != 0:
+        t.skip("as nobody", "all of this runs as an ordinary user")
+        return
+    place = new_path("-nobody")
+    os.mkdir(place)
+    os.chown(place, NOBODY, NOBODY)
+    weak = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
+    commands = [[TARGET, "--alloc", alloc, "--order", order, "--sizes", SIZES] for alloc in ("malloc", "mmap", "operator")
+                for order in ("ascending", "descending", "shuffled")]
+    commands += [[prog("storm"), "shared", "8", "100"], [prog("storm"), "own", "8", "20"],
+                 ["/usr/bin/env", "python3", "-c", "x=[bytearray(300000) for _ in range(200)]; del x"]]
+    for n, command in enumerate(commands):
+        path = os.path.join(place, f"{n}.jsonl")
+        done = run([*weak, HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--", *command],
+                   env=harness.environment(PATH="/usr/local/bin:/usr/bin:/bin"))
+        done.path = path
+        t.balanced(done, " ".join(os.path.basename(word) for word in command[:5]))
+
+
+if __name__ == "__main__":
+    folder()
+    harness.main()
