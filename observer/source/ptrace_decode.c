@@ -246,18 +246,18 @@ static const struct i386_call {
 	{ 435, SYS_clone3, "clone3" },
 	{ 440, SYS_process_madvise, "process_madvise" },
 #endif
+	{ 0, UNTRANSLATED, NULL }
 };
 
-#define I386_CALLS	(sizeof(i386_calls) / sizeof(i386_calls[0]))
 #define I386_PAGE_SHIFT 12 /* of the offset of mmap2 */
 
 static const struct i386_call *i386_find(const struct ptrace_entry *entry)
 {
 	if (entry->arch != AUDIT_ARCH_I386)
 		return NULL;
-	for (size_t i = 0; i < I386_CALLS; i++) {
-		if (i386_calls[i].nr == entry->nr)
-			return &i386_calls[i];
+	for (const struct i386_call *call = i386_calls; call->name; call++) {
+		if (call->nr == entry->nr)
+			return call;
 	}
 	return NULL;
 }
