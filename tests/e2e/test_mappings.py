@@ -25,8 +25,6 @@ ANON_STEPS = {
     "fixed over 64": [("syscall", "mmap", 0, -64, 0, 0)],
     "fixed none": [("syscall", "mmap", 0, -32, 0, 0)],
     "munmap 256": [("syscall", "munmap", -256, -160, 0, 0)],
-    "read zero pages": [],
-    "write after zero pages": [("fault", "minor", 0, 64, 0, 0)],
     "mremap shrink": [("syscall", "mremap", -32, -32, 0, 0)],
     "mremap grow": [("syscall", "mremap", 480, 0, 0, 0)],
     "mremap fixed onto 32": [("syscall", "mremap", -32, -32, 0, 0)],
@@ -113,6 +111,18 @@ def effect(done, name):
     return {part: points[name + " }"][part] - points[name + " {"][part] for part in books.PARTS}
 
 
+def check_zero_page(t, done):
+    """A read fault brings the zero page, which is not resident, and a write a page of one's own; kernels that have no zero page
+    for processes bring that at once. Which of the two this one is, the program's readings say."""
+    touched, nothing = [("fault", "minor", 0, 64, 0, 0)], []
+    resident = effect(done, "read zero pages")["anon"] // PAGE
+    zero = [row for row in done.books.step("read zero pages") if row["cause"] == "fault"]
+    check_steps(t, done, {"read zero pages": touched if resident else nothing,
+                          "write after zero pages": nothing if resident else touched})
+    t.equal(sum(row["count"] for row in zero if bool(row["rss"]) == bool(resident)), 64,
+            "read faults are counted, whether they bring a page or not", *zero)
+
+
 @case("syscalls", "faults")
 def anonymous(t, source):
     done = observe(source, [prog("maps")])
@@ -120,9 +130,7 @@ def anonymous(t, source):
         return
     t.agrees(done)
     check_steps(t, done, ANON_STEPS)
-    zero = [row for row in done.books.step("read zero pages") if row["cause"] == "fault"]
-    t.equal(sum(row["count"] for row in zero if not row["rss"]), 64, "the zero page: faults without effect are counted",
-            *zero)
+    check_zero_page(t, done)
     stripes = [row for row in done.books.step("stripes") if row["name"] == "mprotect"]
     t.equal(sum(row["count"] for row in stripes), 200, "each of 200 mprotects is there")
 
