@@ -55,6 +55,7 @@ def environment(**changes):
     drop = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES", "PYTHONMALLOC")
     env = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
     env["LC_ALL"] = "C.UTF-8"
+    env["CCACHE_DISABLE"] = "1"  # where gcc is ccache, the second of two runs would do nothing
     env.update({key: str(value) for key, value in changes.items() if value is not None})
     return env
 
