@@ -106,6 +106,11 @@ $(BUILD)/tests/unit/test_%: tests/unit/test_%.c $(OBSERVER_A) Makefile
 	$(call say,LINK)
 	$(Q)$(COMPILE) -pthread $(LINK) -o $@ $< $(OBSERVER_A) -lcmocka $(LIBS)
 
+$(BUILD)/tests/bench/%: tests/bench/%.c $(OBSERVER_A) Makefile
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(COMPILE) -pthread $(LINK) -o $@ $< $(OBSERVER_A) $(LIBS)
+
 # The programs observed by the end-to-end tests are built as anybody's programs are: nothing of the above.
 $(BUILD)/tests/prog/%: tests/e2e/prog/%.c Makefile
 	@mkdir -p $(@D)
@@ -125,7 +130,7 @@ $(BUILD)/pic/%.o: %.c Makefile
 	$(Q)$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin -fvisibility=hidden -fexceptions $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
 endif
 
-.PHONY: setup demo check lint bench soak fuzz install uninstall clean distclean help
+.PHONY: setup demo check lint bench bench-names soak fuzz install uninstall clean distclean help
 
 setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
@@ -157,6 +162,9 @@ lint: ## the checks of the sources only
 
 bench: all ## what observing costs, beside other tools (BENCH=--help for its options)
 	tests/bench/run $(BENCH)
+
+bench-names: $(BUILD)/tests/bench/names ## how long the naming of call chains takes
+	$<
 
 soak: all progs ## the whole mix for MINUTES minutes, the books checked all the time
 	tests/bench/soak $(MINUTES)

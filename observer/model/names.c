@@ -3,6 +3,7 @@
 
 #include "base/map.h"
 #include "event/memcalls.h"
+#include "model/jitmap.h"
 #include "model/modules.h"
 #include "model/stacks.h"
 
@@ -15,6 +16,9 @@
 #define NAMES_BYTES_MAX	 ((size_t)256 << 20)
 #define STACKS_BYTES_MAX ((size_t)128 << 20)
 
+/* When the names that compilers gave take more than that, no further ones are read. */
+#define JIT_BYTES_MAX ((size_t)256 << 20)
+
 /* Processes whose root is remembered. */
 #define ROOTS_MAX 65536
 
@@ -26,13 +30,15 @@ struct names_mm {
 	struct modules *modules;
 	struct stacks stacks;
 	bool changed; /* code was mapped since the stacks were named */
+	bool jit_tried;
+	struct jitmap *jit; /* NULL: no code without a file, or none that has names */
 };
 
 struct names {
 	struct objects *objects;
 	struct names_mm *mms;
 	struct map roots; /* by process: whether it sees other files than we, for when it is gone */
-	size_t stack_bytes;
+	size_t stack_bytes, jit_bytes;
 	uint64_t serial;
 };
 
@@ -109,6 +115,9 @@ void names_mm_free(struct names_mm *mm)
 	if (!mm)
 		return;
 	mm->names->stack_bytes -= stacks_forget(&mm->stacks);
+	if (mm->jit)
+		mm->names->jit_bytes -= jitmap_bytes(mm->jit);
+	jitmap_free(mm->jit);
 	modules_release(mm->modules);
 	*mm->link = mm->next;
 	if (mm->next)
@@ -193,6 +202,8 @@ int names_note(struct names_mm *mm, const struct event *event, const struct vmap
 struct place {
 	struct object_query query; /* object NULL: in none */
 	const char *object;	   /* what to call it, NULL = unknown */
+	const char *symbol;	   /* of code without a file */
+	uint64_t offset;
 };
 
 /* What is no object by name. Static. */
@@ -216,18 +227,41 @@ static const char *nameless(const struct vmap_range *range)
 	return NULL;
 }
 
-static void find_place(const struct names_mm *mm, const struct vmap *vmap, const struct frame *frame, struct place *out)
+/* Code that was made at run time. Files are opened for it when the first such address is seen, while the process lives. */
+static const char *find_jit(struct names_mm *mm, uint64_t addr, uint64_t *ret_offset)
+{
+	struct names *names = mm->names;
+	size_t before;
+	const char *name;
+
+	if (!mm->jit_tried)
+		mm->jit = jitmap_new(mm->pid);
+	mm->jit_tried = true;
+	if (!mm->jit)
+		return NULL;
+	before = jitmap_bytes(mm->jit);
+	name = jitmap_find(mm->jit, addr, names->jit_bytes < JIT_BYTES_MAX ? SIZE_MAX : 0, ret_offset);
+	names->jit_bytes += jitmap_bytes(mm->jit) - before;
+	return name;
+}
+
+static void find_place(struct names_mm *mm, const struct vmap *vmap, const struct frame *frame, struct place *out)
 {
 	/* A return address may be the first behind its function. */
 	uint64_t addr = frame->addr - (frame->exact || !frame->addr ? 0 : 1);
 	const struct module *module = modules_find(mm->modules, addr);
 	struct vmap_range range;
+	bool mapped = vmap_next(vmap, addr, &range) && range.start <= addr;
 
 	*out = (struct place){ .object = NULL };
-	if (module) {
+	if (mapped && !range.path && (range.prot & PROT_EXEC))
+		out->symbol = find_jit(mm, addr, &out->offset);
+	if (out->symbol) {
+		out->object = "[jit]";
+	} else if (module) {
 		out->query = (struct object_query){ module->object, module->offset + (addr - module->start) };
 		out->object = object_path(module->object);
-	} else if (vmap_next(vmap, addr, &range) && range.start <= addr) {
+	} else if (mapped) {
 		out->object = nameless(&range);
 	}
 }
@@ -254,7 +288,11 @@ static unsigned int put_frames(const struct frame *raw, const struct place *plac
 			out[i].offset++;
 	}
 	if (!count)
-		out[count++] = (struct frame){ .addr = raw->addr, .exact = raw->exact, .object = place->object };
+		out[count++] = (struct frame){ .addr = raw->addr,
+					       .exact = raw->exact,
+					       .object = place->object,
+					       .symbol = place->symbol,
+					       .offset = place->offset + (place->symbol && !raw->exact) };
 	return count;
 }
 

@@ -58,7 +58,7 @@ int sym_client_open(struct sym_client **ret_client)
 	}
 	getrlimit(RLIMIT_NOFILE, &files);
 	client->generation = 1;
-	client->objects_max = files.rlim_cur > 2 * OTHER_FDS ? files.rlim_cur - OTHER_FDS : files.rlim_cur / 2;
+	client->objects_max = files.rlim_cur / 2 > OTHER_FDS ? files.rlim_cur - OTHER_FDS : files.rlim_cur / 2;
 	if (client->objects_max > SYM_OBJECTS_MAX)
 		client->objects_max = SYM_OBJECTS_MAX;
 	*ret_client = client;
@@ -210,8 +210,10 @@ static int take(struct sym_client *client, size_t len, struct query *query)
 	int count;
 
 	memcpy(&head, client->packet, sizeof(head));
-	if (head.kind != SYM_FOUND || head.id != query->id || head.first != query->answered ||
-	    head.count > query->count - query->answered)
+	/* A new reader may find a question that its predecessor died before. */
+	if (head.kind == SYM_FOUND && head.id != query->id)
+		return 0;
+	if (head.kind != SYM_FOUND || head.first != query->answered || head.count > query->count - query->answered)
 		return -EBADMSG;
 	for (unsigned int i = 0; i < head.count; i++) {
 		count = sym_wire_take(client->packet, len, &pos, frames);

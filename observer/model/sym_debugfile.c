@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DEBUG_ROOT    "/usr/lib/debug"
 #define CRC_FILE_MAX  ((off_t)4 << 30)
 #define UNPACK_MEMORY ((uint64_t)64 << 20)
 
@@ -64,24 +63,23 @@ static bool accept_file(const struct sym_elf *elf, int fd, const uint32_t *crc, 
 	return true;
 }
 
-static bool by_build_id(const struct sym_elf *elf, struct sym_elf *out)
+static bool by_build_id(const struct sym_elf *elf, const char *root, struct sym_elf *out)
 {
-	char path[sizeof(DEBUG_ROOT) + 32 + 2 * SYM_BUILD_ID_MAX];
-	int len;
+	char hex[2 * SYM_BUILD_ID_MAX + 1], path[PATH_MAX];
 
 	if (elf->build_id_len < 2)
 		return false;
-	len = snprintf(path, sizeof(path), DEBUG_ROOT "/.build-id/%02x/", elf->build_id[0]);
-	for (unsigned int i = 1; i < elf->build_id_len; i++)
-		len += snprintf(path + len, sizeof(path) - (size_t)len, "%02x", elf->build_id[i]);
-	snprintf(path + len, sizeof(path) - (size_t)len, ".debug");
+	for (unsigned int i = 0; i < elf->build_id_len; i++)
+		snprintf(hex + (size_t)2 * i, 3, "%02x", elf->build_id[i]);
+	if (snprintf(path, sizeof(path), "%s/.build-id/%.2s/%s.debug", root, hex, hex + 2) >= PATH_MAX)
+		return false;
 	return accept_file(elf, open_regular(path), NULL, out);
 }
 
-static bool by_debuglink(const struct sym_elf *elf, const char *object, struct sym_elf *out)
+static bool by_debuglink(const struct sym_elf *elf, const char *root, const char *object, struct sym_elf *out)
 {
 	/* Before and behind the directory of the object. */
-	static const char *const places[][2] = { { "", "/.debug/" }, { "", "/" }, { DEBUG_ROOT, "/" } };
+	const char *const places[][2] = { { "", "/.debug/" }, { "", "/" }, { root, "/" } };
 	const char *name, *slash = object ? strrchr(object, '/') : NULL;
 	char path[PATH_MAX];
 	uint32_t crc;
@@ -99,9 +97,9 @@ static bool by_debuglink(const struct sym_elf *elf, const char *object, struct s
 	return false;
 }
 
-bool sym_debugfile_open(const struct sym_elf *elf, const char *path, struct sym_elf *out)
+bool sym_debugfile_open(const struct sym_elf *elf, const char *root, const char *path, struct sym_elf *out)
 {
-	if (by_build_id(elf, out) || by_debuglink(elf, path, out))
+	if (by_build_id(elf, root, out) || by_debuglink(elf, root, path, out))
 		return true;
 	return accept_file(elf, sym_debuginfod_find(elf->build_id, elf->build_id_len), NULL, out);
 }

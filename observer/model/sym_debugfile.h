@@ -9,9 +9,12 @@
 /* Unpacked, MiniDebugInfo may be no larger than that. */
 #define SYM_MINIDEBUG_MAX ((size_t)256 << 20)
 
-/* Opens the debug file of @elf. @path is where the object was mapped from, NULL where that is unknown. The file agrees in
- * build-id, or else in the CRC that the object names. False where none is found. */
-bool sym_debugfile_open(const struct sym_elf *elf, const char *path, struct sym_elf *out);
+/* Where distributions put debug files. */
+#define SYM_DEBUG_ROOT "/usr/lib/debug"
+
+/* Opens the debug file of @elf, below @root or beside the object. @path is where the object was mapped from, NULL where that is
+ * unknown. The file agrees in build-id, or else in the CRC that the object names. False where none is found. */
+bool sym_debugfile_open(const struct sym_elf *elf, const char *root, const char *path, struct sym_elf *out);
 
 /* Unpacks .gnu_debugdata. The Elf ends with *@ret_image, which is freed after it. False where there is none. */
 bool sym_minidebug_open(const struct sym_elf *elf, Elf **ret_elf, void **ret_image);

@@ -56,6 +56,7 @@ static size_t proper_len(const char *name)
 	return len;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through @text */
 void sym_demangle(const char *mangled, char out[SYM_NAME_SIZE])
 {
 	struct text text = { .data = out };

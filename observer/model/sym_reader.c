@@ -12,6 +12,7 @@
 struct sym_reader {
 	int fd; /* until it is loaded */
 	char *path;
+	const char *debug_root;
 	bool loaded;
 	struct sym_elf elf, debug;
 	Elf *mini;
@@ -38,8 +39,14 @@ struct sym_reader *sym_reader_new(int fd, const char *path)
 		return NULL;
 	}
 	reader->fd = fd;
+	reader->debug_root = SYM_DEBUG_ROOT;
 	reader->elf.fd = reader->debug.fd = -1;
 	return reader;
+}
+
+void sym_reader_set_debug_root(struct sym_reader *reader, const char *root)
+{
+	reader->debug_root = root;
 }
 
 void sym_reader_free(struct sym_reader *reader)
@@ -69,7 +76,7 @@ static void load(struct sym_reader *reader)
 	(void)sym_table_add(&reader->table, reader->elf.elf);
 	reader->dwarf = sym_dwarf_open(reader->elf.elf);
 	if ((!reader->table.has_symtab || !reader->dwarf) &&
-	    sym_debugfile_open(&reader->elf, reader->path, &reader->debug)) {
+	    sym_debugfile_open(&reader->elf, reader->debug_root, reader->path, &reader->debug)) {
 		if (!reader->table.has_symtab)
 			(void)sym_table_add(&reader->table, reader->debug.elf);
 		if (!reader->dwarf)
@@ -90,7 +97,7 @@ static const char *keep_file(char out[SYM_FILE_SIZE], const char *file)
 	if (len < SYM_FILE_SIZE) {
 		memcpy(out, file, len + 1);
 	} else {
-		memcpy(out, "...", 3);
+		out[0] = out[1] = out[2] = '.';
 		memcpy(out + 3, file + len - (SYM_FILE_SIZE - 4), SYM_FILE_SIZE - 3);
 	}
 	return out;

@@ -29,6 +29,9 @@ struct sym_reader;
  * where debug files may lie beside it, NULL for nowhere. NULL on lack of memory. */
 struct sym_reader *sym_reader_new(int fd, const char *path);
 
+/* Looks for debug files below @root, a string that stays, instead of SYM_DEBUG_ROOT: for tests. */
+void sym_reader_set_debug_root(struct sym_reader *reader, const char *root);
+
 /* Frees it; NULL is legal. */
 void sym_reader_free(struct sym_reader *reader);
 

@@ -120,7 +120,7 @@ void tally_add(struct tally_entry *entry, const struct event_change *change)
 
 struct tally_entry **tally_list(const struct tally *tally, size_t *ret_count)
 {
-	struct tally_entry **list = calloc(tally->count + 1, sizeof(*list)), *entry;
+	struct tally_entry **list = calloc(tally->count + 1, sizeof(struct tally_entry *)), *entry;
 	size_t pos = 0, count = 0;
 
 	while (list && (entry = map_next(&tally->by_text, &pos, NULL))) {

@@ -16,6 +16,8 @@ struct names_live {
 	struct model *model;
 	char *text; /* the last call chain, one frame a line: SYMBOL OFFSET FILE:LINE OBJECT [inlined] */
 	uint64_t stack_id;
+	bool without; /* a reader of symbols */
+	record_fn fn; /* NULL: names_live_record */
 };
 
 static inline int names_live_record(void *ctx, const struct record *record)
@@ -78,11 +80,11 @@ static inline int names_live_open(struct names_live *live, pid_t pid)
 	struct names_live_vma at = { .live = live,
 				     .event = { .kind = EVENT_MM_OPEN, .pid = pid, .tid = pid, .mm = 1 } };
 	struct sym_client *client = NULL;
-	int err = sym_client_open(&client);
+	int err = live->without ? 0 : sym_client_open(&client);
 
 	if (err)
 		return err;
-	live->model = model_new(names_live_record, live);
+	live->model = model_new(live->fn ? live->fn : names_live_record, live);
 	model_set_names(live->model, names_new(client));
 	at.event.open.how = OPEN_ATTACH;
 	err = model_feed(live->model, &at.event);
