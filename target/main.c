@@ -3,6 +3,7 @@
 #include "cutoff.h"
 #include "options.h"
 #include "out.h"
+#include "play.h"
 #include "print.h"
 #include "sequence.h"
 
@@ -17,6 +18,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Static, as all that is large: the stack must not grow during the experiment, and the heap is under test. */
 static struct options options;
+static struct play script;
 static struct out out = { .fd = STDOUT_FILENO };
 
 static uint64_t choose_seed(void)
@@ -75,6 +77,18 @@ static int cutoff(void)
 	return EXIT_OK;
 }
 
+static int play(void)
+{
+	int err = play_run(options.allocator, &script);
+
+	if (err < 0)
+		out_complain("cannot play: %s", strerror(-err));
+	else
+		print_play(&out, &options, &script);
+	play_close(&script);
+	return err < 0 || play_failed(&script) ? EXIT_FAILED : EXIT_OK;
+}
+
 static void list(void)
 {
 	const struct allocator *allocator;
@@ -113,6 +127,10 @@ static int run_command(void)
 		return EXIT_OK;
 	case COMMAND_RUN:
 		return prepare() < 0 ? EXIT_FAILED : run();
+	case COMMAND_PLAY:
+		if (play_parse(options.steps, options.nr_steps, &script) < 0)
+			return EXIT_USAGE;
+		return prepare() < 0 ? EXIT_FAILED : play();
 	case COMMAND_CUTOFF:
 		return prepare() < 0 ? EXIT_FAILED : cutoff();
 	}

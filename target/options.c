@@ -54,6 +54,7 @@ static const struct option table[] = {
 static const char help[] =
 	"Usage: target [OPTIONS]           allocate, touch and free blocks; show VIRT and RSS at each step\n"
 	"       target cutoff [OPTIONS]    find the size from which free gives memory back\n"
+	"       target play STEP...        play a script of steps on groups of blocks\n"
 	"       target --list              list the allocators\n"
 	"\n"
 	"Each step leaves a mark (a write to descriptor -1 that fails) for an observer such as heaptrace.\n"
@@ -76,6 +77,15 @@ static const char help[] =
 	"  --large SIZE             cutoff: size of the block freed before the second search (default 20M)\n"
 	"  --max SIZE               cutoff: the largest size tried (default 256M)\n"
 	"  -h, --help               this help\n"
+	"\n"
+	"Steps of play, each one argument, a reading and a mark after each; --alloc, --mallopt and --json hold:\n"
+	"  'alloc NAME COUNT SIZE'  as many blocks, each written to from end to end\n"
+	"  'free NAME'              all blocks of that group\n"
+	"  'free NAME but K'        all but every K-th\n"
+	"  trim                     malloc_trim(0)\n"
+	"  'sleep MS'               do nothing for so many milliseconds\n"
+	"  'await SIZE SECONDS'     do nothing until RSS has fallen by SIZE, for at most so long\n"
+	"  thread                   a second thread takes the further steps\n"
 	"\n"
 	"Exit status: 0; 1 where an allocation failed or output could not be written; 2 for wrong usage.\n";
 
@@ -217,6 +227,13 @@ static int parse_command(int argc, char **argv, struct options *out)
 {
 	if (optind == argc)
 		return 0;
+	if (strcmp(argv[optind], "play") == 0) {
+		out->steps = &argv[optind + 1];
+		out->nr_steps = argc - optind - 1;
+		if (out->command == COMMAND_RUN)
+			out->command = COMMAND_PLAY;
+		return 0;
+	}
 	if (strcmp(argv[optind], "cutoff") != 0 || optind + 1 != argc) {
 		out_complain("'%s': no such command; see --help", argv[optind]);
 		return -EINVAL;

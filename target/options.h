@@ -16,7 +16,7 @@
 #define OPTIONS_THREADS_MAX 1024
 #define OPTIONS_PPM	    1000000U
 
-enum command { COMMAND_RUN, COMMAND_CUTOFF, COMMAND_LIST, COMMAND_HELP };
+enum command { COMMAND_RUN, COMMAND_CUTOFF, COMMAND_PLAY, COMMAND_LIST, COMMAND_HELP };
 
 struct options {
 	enum command command;
@@ -37,6 +37,8 @@ struct options {
 	bool json;
 	size_t large_bytes; /* cutoff: the block that is freed before the second search */
 	size_t max_bytes;   /* cutoff: the largest size tried */
+	char *const *steps; /* play: as they stand in argv */
+	int nr_steps;
 };
 
 /* Reads @argv into @out. 0; -EINVAL after one line on stderr that says what is wrong. */

@@ -4,6 +4,7 @@
 #define TARGET_PRINT_H
 
 #include "out.h"
+#include "play.h"
 #include "sequence.h"
 
 /* Room for any result of print_size. */
@@ -20,6 +21,15 @@ void print_text_blocks(struct out *out, const struct sequence *sequence, const s
 
 /* The last table: before and after everything. */
 void print_text_foot(struct out *out, const struct sequence *sequence);
+
+/* What mallopt said of each --mallopt. */
+void print_text_tunes(struct out *out, const struct options *options);
+
+/* The members of a reading for JSON, each with a comma before it. */
+void print_json_reading(struct out *out, const struct reading *reading);
+
+/* What was played, as text or JSON as the options say. */
+void print_play(struct out *out, const struct options *options, const struct play *play);
 
 /* The whole as one JSON document. Sizes in bytes, null for what is not known. */
 void print_json(struct out *out, const struct sequence *sequence);

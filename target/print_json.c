@@ -13,8 +13,7 @@ static void print_value(struct out *out, const char *key, uint64_t bytes)
 		out_printf(out, ",\"%s\":%" PRIu64, key, bytes);
 }
 
-/* The members of a reading, each with its comma before it. */
-static void print_reading(struct out *out, const struct reading *reading)
+void print_json_reading(struct out *out, const struct reading *reading)
 {
 	print_value(out, "virt", reading->virt_bytes);
 	print_value(out, "rss", reading->rss_bytes);
@@ -50,7 +49,7 @@ static void print_block(struct out *out, const struct block *block)
 static void print_mark(struct out *out, const char *name, const struct reading *reading)
 {
 	out_printf(out, "{\"name\":\"%s\"", name);
-	print_reading(out, reading);
+	print_json_reading(out, reading);
 }
 
 /* The marks of one size, in the order in which they were left: all threads take a step before any takes the next. */

@@ -17,7 +17,7 @@ void print_size(size_t size, char *text)
 	snprintf(text, PRINT_SIZE_BYTES, "%zu %s", size, units[unit]);
 }
 
-static void print_tunes(struct out *out, const struct options *options)
+void print_text_tunes(struct out *out, const struct options *options)
 {
 	for (size_t i = 0; i < options->nr_tunes; i++) {
 		const struct tune *tune = &options->tunes[i];
@@ -45,7 +45,7 @@ void print_text_head(struct out *out, const struct options *options)
 		out_printf(out, ", %" PRIu32 ".%04" PRIu32 " %% touched", options->touch_ppm / 10000,
 			   options->touch_ppm % 10000);
 	out_printf(out, "\n");
-	print_tunes(out, options);
+	print_text_tunes(out, options);
 }
 
 static void print_columns(struct out *out)

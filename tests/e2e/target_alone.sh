@@ -54,9 +54,9 @@ d = json.load(open(sys.argv[1]))
 P = d.get("page_size")
 blocks = []
 for mark in d.get("marks", []):
-    if mark["step"] == "before":
+    if mark.get("step") == "before":
         blocks.append({"size": mark["size"]})
-    if mark["size"] is not None:
+    if mark.get("size") is not None:
         blocks[-1][mark["step"]] = mark
 def change(block, first, last, part):
     return block[last][part] - block[first][part]
@@ -76,6 +76,9 @@ refused --rounds -1
 refused --mallopt top_pad
 refused nosuch
 refused cutoff nosuch
+refused play
+refused play nosuch
+refused play "free a"
 
 try --list
 [ "$status" -eq 0 ] && grep -q '^malloc ' "$tmp/out" && grep -q '^mmap ' "$tmp/out" && grep -q '^operator ' "$tmp/out" &&
@@ -124,6 +127,21 @@ for b in blocks:
         assert change(b, "before", "free", part) == 0, b
 END
 done
+
+for alloc in mmap operator; do
+    try play --json --alloc $alloc 'alloc a 20 1M' 'free a but 4' thread 'free a'
+    python "$alloc: a script of steps, to the byte" <<'END'
+marks = {m["name"]: m for m in d["marks"]}
+assert [m["name"] for m in d["marks"]] == ["opening", "alloc a 20 1M", "free a but 4", "thread", "free a"] and d["failed"] == 0
+anon = [marks[name]["anon"] - marks["opening"]["anon"] for name in ("alloc a 20 1M", "free a but 4")]
+assert anon == [20 << 20, 5 << 20], anon
+assert marks["free a"]["anon"] == marks["thread"]["anon"] - (5 << 20) and marks["free a"]["tid"] != marks["opening"]["tid"]
+END
+done
+
+try play 'alloc a 10 1k' 'await 1M 0'
+[ "$status" -eq 1 ] && grep -q '^alloc a 10 1k  *[0-9]* kB' "$tmp/out" && grep -q 'failed: Connection timed out' "$tmp/out"
+result $? "a step that fails is told, status 1"
 
 unset HEAPTRACE_SLAB_KEEP
 try --json --alloc slab --sizes 2k --rounds 2
