@@ -130,7 +130,16 @@ $(BUILD)/pic/%.o: %.c Makefile
 	$(Q)$(CC) $(LANGUAGE) $(WARN) -fPIC -ftls-model=initial-exec -fno-builtin -fvisibility=hidden -fexceptions $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS) -pthread -c -o $@ $<
 endif
 
-.PHONY: setup demo check lint bench bench-names soak fuzz install uninstall clean distclean help
+# The same target on another C library's malloc, where there is one: for the experiments.
+$(BUILD)/lab/target-musl: $(TARGET_C) Makefile
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -iquote . -O2 -static -MMD -MP -o $@ $(TARGET_C) -pthread
+
+.PHONY: lab
+lab: all $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
+
+.PHONY: setup demo check experiments lint bench bench-names soak fuzz install uninstall clean distclean help
 
 setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
@@ -150,15 +159,20 @@ ENDS_AGAIN := $(wildcard $(addprefix tests/e2e/test_,bad_input.py family.py mapp
 
 check: ## set up like setup, then run every test
 	@sh .ci/setup build check
-	@$(MAKE) --no-print-directory all units progs
+	@$(MAKE) --no-print-directory all units progs lab
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
-	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS) \
+	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS) tests/experiments/run \
 		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
 
 lint: ## the checks of the sources only
 	@sh .ci/setup build check
 	@$(MAKE) --no-print-directory $(COMMON)/gen/syscall_names.inc
 	@tests/run $(LINTS)
+
+experiments: ## run every experiment under observation and write docs/experiments (SEED=1 begins the shuffles)
+	@sh .ci/setup build check
+	@$(MAKE) --no-print-directory lab
+	tests/experiments/run --write docs/experiments --seed $(or $(SEED),1)
 
 bench: all ## what observing costs, beside other tools (BENCH=--help for its options)
 	tests/bench/run $(BENCH)
