@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/perf_faults.h"
 
+#include "source/perf_ring.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,15 +23,12 @@
 #define RING_BYTES_MIN (16u << 10)
 
 struct sample {
-	struct perf_event_header header;
 	uint32_t pid, tid;
 	uint64_t time, addr;
 };
 
-struct major_sample {
-	struct sample sample;
-	uint64_t period;
-};
+/* The longest record: header, instruction, sample, period. */
+#define RECORD_MAX (sizeof(struct perf_event_header) + sizeof(uint64_t) + sizeof(struct sample) + sizeof(uint64_t))
 
 struct loss {
 	struct perf_event_header header;
@@ -39,18 +37,14 @@ struct loss {
 
 /* The buffer of one CPU. */
 struct cpu_ring {
-	struct perf_event_mmap_page *page; /* NULL: none yet */
-	char *data;
-	uint64_t bytes; /* of the data, a power of two */
-	uint64_t head;	/* as last read */
-	uint64_t tail;
+	struct perf_ring ring;
 	struct perf_fault next;
-	bool has_next; /* @next is the record before @tail */
-	int owner_fd;  /* the event whose buffer it is; the others of this CPU write to it */
+	bool has_next; /* @next is the record before the ring's tail */
 	bool offline;
 };
 
 struct perf_faults {
+	bool with_ip;
 	int cpu_count;
 	uint64_t ring_bytes; /* as small as it had to be so far */
 	uint64_t lost;
@@ -59,7 +53,7 @@ struct perf_faults {
 	struct cpu_ring rings[];
 };
 
-struct perf_faults *perf_faults_new(void)
+struct perf_faults *perf_faults_new(bool with_ip)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	size_t count = cpus > 0 ? (size_t)cpus : 1;
@@ -67,6 +61,7 @@ struct perf_faults *perf_faults_new(void)
 
 	if (!faults)
 		return NULL;
+	faults->with_ip = with_ip;
 	faults->cpu_count = (int)count;
 	faults->ring_bytes = RING_BYTES_MAX;
 	return faults;
@@ -76,12 +71,8 @@ void perf_faults_free(struct perf_faults *faults)
 {
 	if (!faults)
 		return;
-	for (int cpu = 0; cpu < faults->cpu_count; cpu++) {
-		struct cpu_ring *ring = &faults->rings[cpu];
-
-		if (ring->page)
-			munmap(ring->page, ring->bytes + (size_t)sysconf(_SC_PAGESIZE));
-	}
+	for (int cpu = 0; cpu < faults->cpu_count; cpu++)
+		perf_ring_unmap(&faults->rings[cpu].ring);
 	for (size_t i = 0; i < faults->fd_count; i++)
 		close(faults->fds[i]);
 	free(faults->fds);
@@ -103,7 +94,7 @@ static int fd_keep(struct perf_faults *faults, int fd)
 	return 0;
 }
 
-static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec)
+static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec, bool with_ip)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -121,41 +112,23 @@ static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec)
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
 	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	int fd;
 
+	if (with_ip)
+		attr.sample_type |= PERF_SAMPLE_IP;
+	fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
-/* Maps the buffer of a CPU, smaller where the user's allowance of locked memory is used up. 0 or -errno. */
-static int ring_map(struct perf_faults *faults, struct cpu_ring *ring, int fd)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	void *at = MAP_FAILED;
-
-	while (at == MAP_FAILED) {
-		at = mmap(NULL, page + faults->ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (at != MAP_FAILED)
-			break;
-		if (faults->ring_bytes <= RING_BYTES_MIN)
-			return -errno;
-		faults->ring_bytes /= 2;
-	}
-	ring->page = at;
-	ring->data = (char *)at + page;
-	ring->bytes = faults->ring_bytes;
-	ring->owner_fd = fd;
-	return 0;
-}
-
 /* The first event of a CPU has the buffer, and tells when it fills. */
-static int event_connect(struct perf_faults *faults, struct cpu_ring *ring, int fd)
+static int event_connect(struct perf_faults *faults, struct perf_ring *ring, int fd)
 {
 	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid) };
 	int err;
 
 	if (ring->page)
 		return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->owner_fd) ? -errno : 0;
-	err = ring_map(faults, ring, fd);
+	err = perf_ring_map(ring, fd, &faults->ring_bytes, RING_BYTES_MIN);
 	if (err)
 		return err;
 	if (fcntl(fd, F_SETOWN_EX, &owner) || fcntl(fd, F_SETFL, O_ASYNC))
@@ -169,7 +142,7 @@ static int cpu_watch(struct perf_faults *faults, int cpu, pid_t tid, bool on_exe
 	struct cpu_ring *ring = &faults->rings[cpu];
 
 	for (size_t i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
-		int fd = event_open(configs[i], tid, cpu, on_exec), err;
+		int fd = event_open(configs[i], tid, cpu, on_exec, faults->with_ip), err;
 
 		if (fd == -ENODEV) { /* the CPU is offline */
 			ring->offline = true;
@@ -182,7 +155,7 @@ static int cpu_watch(struct perf_faults *faults, int cpu, pid_t tid, bool on_exe
 			close(fd);
 			return err;
 		}
-		err = event_connect(faults, ring, fd);
+		err = event_connect(faults, &ring->ring, fd);
 		if (err)
 			return err;
 	}
@@ -198,26 +171,33 @@ int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec)
 	return err;
 }
 
-enum perf_faults_kind perf_faults_parse(const void *record, size_t size, struct perf_fault *out)
+enum perf_faults_kind perf_faults_parse(const void *record, size_t size, bool with_ip, struct perf_fault *out)
 {
 	const struct perf_event_header *header = record;
+	size_t at = sizeof(*header), minor_bytes = at + (with_ip ? sizeof(uint64_t) : 0) + sizeof(struct sample);
 	struct sample sample;
 	struct loss loss;
+	uint64_t ip = 0;
 
 	if (header->type == PERF_RECORD_LOST && size >= sizeof(loss)) {
 		memcpy(&loss, record, sizeof(loss));
 		out->addr = loss.lost;
 		return PERF_FAULTS_LOST;
 	}
-	if (header->type != PERF_RECORD_SAMPLE || (size != sizeof(sample) && size != sizeof(struct major_sample)))
+	if (header->type != PERF_RECORD_SAMPLE || (size != minor_bytes && size != minor_bytes + sizeof(uint64_t)))
 		return PERF_FAULTS_OTHER;
-	memcpy(&sample, record, sizeof(sample));
+	if (with_ip) {
+		memcpy(&ip, (const char *)record + at, sizeof(ip));
+		at += sizeof(ip);
+	}
+	memcpy(&sample, (const char *)record + at, sizeof(sample));
 	*out = (struct perf_fault){
 		.ts_ns = sample.time,
 		.addr = sample.addr,
+		.ip = ip,
 		.pid = (pid_t)sample.pid,
 		.tid = (pid_t)sample.tid,
-		.major = size == sizeof(struct major_sample),
+		.major = size != minor_bytes,
 	};
 	return PERF_FAULTS_ONE;
 }
@@ -225,25 +205,12 @@ enum perf_faults_kind perf_faults_parse(const void *record, size_t size, struct 
 /* Takes the next fault off the buffer into ring->next. False at its end. */
 static bool ring_advance(struct perf_faults *faults, struct cpu_ring *ring)
 {
-	char bytes[sizeof(struct major_sample)] __attribute__((aligned(8)));
+	char bytes[RECORD_MAX] __attribute__((aligned(8)));
+	size_t size;
 
 	ring->has_next = false;
-	while (ring->tail != ring->head) {
-		uint64_t at = ring->tail & (ring->bytes - 1), left = ring->bytes - at;
-		const struct perf_event_header *header = (const void *)(ring->data + at);
-		size_t size = header->size, part;
-
-		if (size < sizeof(*header) || size > ring->head - ring->tail) { /* never, as the kernel writes it */
-			ring->tail = ring->head;
-			return false;
-		}
-		ring->tail += size;
-		if (size > sizeof(bytes))
-			continue;
-		part = size < left ? size : left;
-		memcpy(bytes, header, part);
-		memcpy(bytes + part, ring->data, size - part);
-		switch (perf_faults_parse(bytes, size, &ring->next)) {
+	while ((size = perf_ring_take(&ring->ring, bytes, sizeof(bytes)))) {
+		switch (perf_faults_parse(bytes, size, faults->with_ip, &ring->next)) {
 		case PERF_FAULTS_ONE:
 			ring->has_next = true;
 			return true;
@@ -278,17 +245,17 @@ size_t perf_faults_drain(struct perf_faults *faults, perf_fault_fn fn, void *ctx
 
 	for (int cpu = 0; cpu < faults->cpu_count; cpu++) {
 		ring = &faults->rings[cpu];
-		if (!ring->page)
+		if (!ring->ring.page)
 			continue;
-		ring->head = __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
-		if (ring->head != ring->tail && !ring_advance(faults, ring))
-			__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+		perf_ring_look(&ring->ring);
+		if (ring->ring.head != ring->ring.tail && !ring_advance(faults, ring))
+			perf_ring_release(&ring->ring);
 	}
 	while ((ring = oldest(faults))) {
 		fn(ctx, &ring->next);
 		count++;
 		ring_advance(faults, ring);
-		__atomic_store_n(&ring->page->data_tail, ring->tail, __ATOMIC_RELEASE);
+		perf_ring_release(&ring->ring);
 	}
 	return count;
 }

@@ -15,6 +15,7 @@ struct perf_faults;
 struct perf_fault {
 	uint64_t ts_ns; /* CLOCK_MONOTONIC */
 	uint64_t addr;
+	uint64_t ip; /* of the instruction; 0: not asked for */
 	pid_t pid, tid;
 	bool major;
 };
@@ -25,8 +26,8 @@ enum perf_faults_kind { PERF_FAULTS_ONE, PERF_FAULTS_LOST, PERF_FAULTS_OTHER };
 /* Takes one fault. */
 typedef void (*perf_fault_fn)(void *ctx, const struct perf_fault *fault);
 
-/* Nothing watched yet. SIGIO goes to the calling thread whenever a buffer has filled by a quarter. NULL on lack of memory. */
-struct perf_faults *perf_faults_new(void);
+/* Nothing watched yet; @with_ip: faults are to have the address of their instruction. SIGIO goes to the calling thread whenever a buffer has filled by a quarter. NULL on lack of memory. */
+struct perf_faults *perf_faults_new(bool with_ip);
 
 /* Closes everything; NULL is legal. */
 void perf_faults_free(struct perf_faults *faults);
@@ -41,8 +42,8 @@ size_t perf_faults_drain(struct perf_faults *faults, perf_fault_fn fn, void *ctx
 /* How many faults found no room since the last call. */
 uint64_t perf_faults_lost(struct perf_faults *faults);
 
-/* Decodes one record of @size bytes. PERF_FAULTS_ONE with @out filled, PERF_FAULTS_LOST with the number in out->addr, or
+/* Decodes one record of @size bytes, given whether it has an instruction's address. PERF_FAULTS_ONE with @out filled, PERF_FAULTS_LOST with the number in out->addr, or
  * PERF_FAULTS_OTHER. */
-enum perf_faults_kind perf_faults_parse(const void *record, size_t size, struct perf_fault *out);
+enum perf_faults_kind perf_faults_parse(const void *record, size_t size, bool with_ip, struct perf_fault *out);
 
 #endif

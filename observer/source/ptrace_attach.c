@@ -64,8 +64,12 @@ static bool yama_restricts(void)
 /* Watches the faults of @tid, or gives up to see any, as half of them would be worse. */
 static void faults_watch(struct tracer *tracer, pid_t tid, bool on_exec)
 {
-	if (!tracer->perf || !perf_faults_watch(tracer->perf, tid, on_exec))
+	if (!tracer->perf)
 		return;
+	if (!perf_faults_watch(tracer->perf, tid, on_exec)) {
+		runstacks_watch(tracer, tid, on_exec);
+		return;
+	}
 	perf_faults_free(tracer->perf);
 	tracer->perf = NULL;
 }

@@ -116,6 +116,8 @@ static void fault_take(void *ctx, const struct perf_fault *fault)
 		return;
 	mm->user_faults++;
 	if (task->run_epoch == mm->epoch &&
+	    ptrace_run_touches(&mm->runs[task->run_index], page, tracer->page_size, fault->major) &&
+	    runstacks_same(tracer, mm, &mm->runs[task->run_index], fault) &&
 	    ptrace_run_extend(&mm->runs[task->run_index], page, tracer->page_size, fault->major))
 		return;
 	run = run_new(mm);
@@ -131,6 +133,7 @@ static void fault_take(void *ctx, const struct perf_fault *fault)
 				    .tid = task->tid,
 				    .major = fault->major };
 	memcpy(run->comm, task->comm, sizeof(run->comm));
+	runstacks_begin(tracer, mm, fault, run);
 	task->run_epoch = mm->epoch;
 	task->run_index = mm->run_count - 1;
 }
@@ -142,6 +145,7 @@ size_t books_collect(struct tracer *tracer)
 
 	if (!tracer->perf)
 		return 0;
+	runstacks_collect(tracer);
 	count = perf_faults_drain(tracer->perf, fault_take, tracer);
 	lost = perf_faults_lost(tracer->perf);
 	if (lost) {
@@ -258,6 +262,7 @@ static void run_book(struct tracer *tracer, struct ptrace_mm *mm, const struct p
 	memcpy(who.comm, run->comm, sizeof(who.comm));
 	change.addr = run->start;
 	change.len = run->end - run->start;
+	runstacks_put(tracer, run, &change);
 	books_row(tracer, mm, &who, &change, -1, run->ts_ns);
 }
 
@@ -278,8 +283,10 @@ static void runs_merge(struct ptrace_mm *mm, struct claim *claims, const struct 
 		claims[0].grew |= claims[i].grew;
 	}
 	usage_add(&claims[0].delta, rest);
-	if (mm->run_count > 1)
-		first->start = first->end = 0;
+	if (mm->run_count > 1) {
+		first->start = first->end = first->ip = 0;
+		runstacks_drop(mm->runs, mm->run_count);
+	}
 	mm->run_count = 1;
 }
 
@@ -307,6 +314,7 @@ static int runs_book(struct tracer *tracer, struct ptrace_mm *mm, enum claim_tru
 	for (size_t i = 0; i < mm->run_count; i++)
 		run_book(tracer, mm, &mm->runs[i], &claims[i]);
 	free(claims);
+	runstacks_drop(mm->runs, mm->run_count);
 	mm->run_count = 0;
 	mm->epoch++;
 	return 0;

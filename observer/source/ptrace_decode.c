@@ -336,9 +336,14 @@ int ptrace_parse_stat(const char *text, size_t len, unsigned int field, uint64_t
 	return at && field >= 4 && number_parse(&at, end, out) ? 0 : -EBADMSG;
 }
 
+bool ptrace_run_touches(const struct ptrace_run *run, uint64_t page, uint64_t page_size, bool major)
+{
+	return run->major == major && page <= run->end && page + page_size >= run->start;
+}
+
 bool ptrace_run_extend(struct ptrace_run *run, uint64_t page, uint64_t page_size, bool major)
 {
-	if (run->major != major || page > run->end || page + page_size < run->start)
+	if (!ptrace_run_touches(run, page, page_size, major))
 		return false;
 	if (page == run->end)
 		run->end += page_size;

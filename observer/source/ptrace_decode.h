@@ -86,6 +86,8 @@ int ptrace_parse_stat(const char *text, size_t len, unsigned int field, uint64_t
 #define STAT_CPU	  39
 #define STAT_START_BRK	  47
 
+struct ptrace_run_stack;
+
 /* Faults of one thread on contiguous pages. */
 struct ptrace_run {
 	uint64_t start, end; /* whole pages */
@@ -94,9 +96,14 @@ struct ptrace_run {
 	int32_t pid, tid;
 	char comm[EVENT_COMM_LEN];
 	bool major;
+	uint64_t ip;			/* of the first; 0: not known */
+	struct ptrace_run_stack *stack; /* of the first; NULL: not known. The run's */
 };
 
-/* Adds a fault on the page at @page to the run, upward, downward or on a page it has; false where it does not continue it. */
+/* Whether a fault on the page at @page continues the run: upward, downward or on a page it has. */
+bool ptrace_run_touches(const struct ptrace_run *run, uint64_t page, uint64_t page_size, bool major);
+
+/* Adds that fault to it; false where it does not continue it. */
 bool ptrace_run_extend(struct ptrace_run *run, uint64_t page, uint64_t page_size, bool major);
 
 #endif

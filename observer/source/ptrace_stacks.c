@@ -190,30 +190,40 @@ void stacks_take(struct tracer *tracer, struct ptrace_task *task)
 		walk(stacks, task, &regs, task->stack);
 }
 
-void stacks_put(struct tracer *tracer, const struct ptrace_task *task, struct event_change *change)
+void stacks_put_frames(struct tracer *tracer, const struct unwind_frame *frames, unsigned int count,
+		       struct event_change *change)
 {
 	struct ptrace_stacks *stacks = tracer->stacks;
 
-	if (!stacks || !task || !task->stack)
+	if (!stacks)
 		return;
-	for (unsigned int i = 0; i < task->stack->count; i++)
-		stacks->frames[i] =
-			(struct frame){ .addr = task->stack->frames[i].addr, .exact = task->stack->frames[i].exact };
+	for (unsigned int i = 0; i < count; i++)
+		stacks->frames[i] = (struct frame){ .addr = frames[i].addr, .exact = frames[i].exact };
 	change->stack = stacks->frames;
-	change->stack_len = task->stack->count;
+	change->stack_len = count;
+}
+
+void stacks_put(struct tracer *tracer, const struct ptrace_task *task, struct event_change *change)
+{
+	if (!tracer->stacks || !task || !task->stack)
+		return;
+	stacks_put_frames(tracer, task->stack->frames, task->stack->count, change);
 	change->stack_complete = task->stack->complete;
 	change->stack_id = task->stack->count ? task->stack->id : 0;
 }
 
-void stacks_put_ip(struct tracer *tracer, uint64_t ip, struct event_change *change)
+bool stacks_walk_copy(struct tracer *tracer, struct ptrace_mm *mm, const struct unwind_regs *regs,
+		      struct unwind_copy *copy, struct unwind_stack *out)
 {
 	struct ptrace_stacks *stacks = tracer->stacks;
 
-	if (!stacks || !ip)
-		return;
-	stacks->frames[0] = (struct frame){ .addr = ip, .exact = true };
-	change->stack = stacks->frames;
-	change->stack_len = 1;
+	if (!stacks || !code_ready(stacks, mm))
+		return false;
+	if (stacks->how == SOURCE_STACKS_FP)
+		unwind_walk_fp(mm->code.space, regs, unwind_copy_read, copy, out);
+	else
+		unwind_walk(mm->code.space, regs, unwind_copy_read, copy, out);
+	return true;
 }
 
 bool stacks_same_function(struct tracer *tracer, struct ptrace_mm *mm, uint64_t a, uint64_t b)

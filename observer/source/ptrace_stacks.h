@@ -15,7 +15,11 @@ struct ptrace_call;
 struct ptrace_mm;
 struct ptrace_stacks;
 struct ptrace_task;
+struct unwind_copy;
+struct unwind_frame;
+struct unwind_regs;
 struct unwind_space;
+struct unwind_stack;
 
 /* The code of one mm, as it was last read. */
 struct ptrace_code {
@@ -37,8 +41,13 @@ void stacks_take(struct tracer *tracer, struct ptrace_task *task);
 /* Puts the stack that is kept with @task (NULL: none) in @change. It is valid until the next call with the same tracer. */
 void stacks_put(struct tracer *tracer, const struct ptrace_task *task, struct event_change *change);
 
-/* Puts a stack of one frame, the instruction at @ip, in @change; valid as above. */
-void stacks_put_ip(struct tracer *tracer, uint64_t ip, struct event_change *change);
+/* Puts other frames in @change; valid as above. */
+void stacks_put_frames(struct tracer *tracer, const struct unwind_frame *frames, unsigned int count,
+		       struct event_change *change);
+
+/* Walks a stack of @mm from a copy. False where none are taken, or the code of @mm cannot be had. */
+bool stacks_walk_copy(struct tracer *tracer, struct ptrace_mm *mm, const struct unwind_regs *regs,
+		      struct unwind_copy *copy, struct unwind_stack *out);
 
 /* Whether instructions at @a and @b are of one function of @mm, as far as that is known. */
 bool stacks_same_function(struct tracer *tracer, struct ptrace_mm *mm, uint64_t a, uint64_t b);

@@ -181,6 +181,7 @@ static void mm_free(struct ptrace_mm *mm)
 	close_files(mm);
 	shadow_free(&mm->shadow);
 	stacks_mm_free(mm);
+	runstacks_drop(mm->runs, mm->run_count);
 	free(mm->runs);
 	free(mm);
 }
@@ -212,5 +213,6 @@ void tracer_clear(struct tracer *tracer)
 	tracer->mms = NULL;
 	perf_faults_free(tracer->perf);
 	stacks_free(tracer->stacks);
+	runstacks_free(tracer->runstacks);
 	ptrace_writer_free(tracer->writer);
 }

@@ -8,6 +8,7 @@
 #include "source/perf_faults.h"
 #include "source/ptrace_decode.h"
 #include "source/ptrace_ring.h"
+#include "source/ptrace_runstacks.h"
 #include "source/ptrace_shadow.h"
 #include "source/ptrace_stacks.h"
 #include "source/ptrace_sure.h"
@@ -111,9 +112,10 @@ struct ptrace_mm {
 struct tracer {
 	struct ptrace_shared *shared;
 	struct ptrace_writer *writer;
-	struct perf_faults *perf;     /* NULL: faults are not seen one by one */
-	struct ptrace_stacks *stacks; /* NULL: none are taken */
-	struct map tasks;	      /* struct ptrace_task by tid */
+	struct perf_faults *perf;	    /* NULL: faults are not seen one by one */
+	struct ptrace_stacks *stacks;	    /* NULL: none are taken */
+	struct ptrace_runstacks *runstacks; /* NULL: likewise, of faults */
+	struct map tasks;		    /* struct ptrace_task by tid */
 	struct ptrace_mm *mms;
 	uint64_t next_mm;
 	uint64_t page_size;

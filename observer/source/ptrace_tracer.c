@@ -131,8 +131,9 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 				   .has_swap = !sysinfo(&info) && info.totalswap,
 				   .max_maps = max_maps() };
 	tracer->writer = ptrace_writer_new(shared);
-	tracer->perf = perf_faults_new();
 	tracer->stacks = stacks_new(config->stacks);
+	tracer->runstacks = tracer->stacks ? runstacks_new() : NULL;
+	tracer->perf = perf_faults_new(tracer->runstacks != NULL);
 	return tracer->writer && tracer->perf ? 0 : diag_set(&shared->diag, -ENOMEM, "out of memory");
 }
 

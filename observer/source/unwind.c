@@ -53,6 +53,29 @@ void unwind_regs_few(uint64_t pc, uint64_t sp, uint64_t fp, struct unwind_regs *
 	out->known = 1ull << arch->sp | 1ull << arch->fp;
 }
 
+void unwind_regs_perf(const uint64_t *values, struct unwind_regs *out)
+{
+	const struct unwind_arch *arch = unwind_arch_host();
+
+	memset(out, 0, sizeof(*out));
+	if (!arch)
+		return;
+	for (unsigned int i = 0; i < arch->reg_count; i++) {
+		uint64_t before = arch->perf_mask & ((1ull << arch->perf_regs[i]) - 1);
+
+		out->regs[i] = values[__builtin_popcountll(before)];
+		out->known |= 1ull << i;
+	}
+	out->pc = values[__builtin_popcountll(arch->perf_mask & ((1ull << arch->perf_pc) - 1))];
+}
+
+uint64_t unwind_regs_sp(const struct unwind_regs *regs)
+{
+	const struct unwind_arch *arch = unwind_arch_host();
+
+	return arch && regs->known >> arch->sp & 1 ? regs->regs[arch->sp] : 0;
+}
+
 bool unwind_copy_read(void *copy, uint64_t addr, void *out, size_t len)
 {
 	const struct unwind_copy *from = copy;

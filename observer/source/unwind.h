@@ -98,6 +98,12 @@ int unwind_regs_take(const void *user_regs, size_t len, struct unwind_regs *out)
 /* Registers of which only instruction, stack and frame pointer are known. */
 void unwind_regs_few(uint64_t pc, uint64_t sp, uint64_t fp, struct unwind_regs *out);
 
+/* Registers as perf events have them: those of perf_mask of unwind_arch.h, in the order of its bits. */
+void unwind_regs_perf(const uint64_t *values, struct unwind_regs *out);
+
+/* The stack pointer, 0 where it is not known. */
+uint64_t unwind_regs_sp(const struct unwind_regs *regs);
+
 /* Walks from @regs outward; memory is read by @read with @ctx. A walk that cannot go on ends there: it is not complete. */
 void unwind_walk(struct unwind_space *space, const struct unwind_regs *regs, dwarf_read_fn read, void *ctx,
 		 struct unwind_stack *out);

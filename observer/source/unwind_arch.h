@@ -11,12 +11,15 @@ struct unwind_arch {
 	size_t user_words;	  /* of NT_PRSTATUS, as far as they are needed */
 	uint64_t user_mode_mask, user_mode_native; /* what of the word user_mode tells 64-bit code, and how */
 	const uint8_t *syscall;			   /* the instruction */
+	const uint8_t *perf_regs;		   /* by DWARF number: their numbers in perf events, PERF_REG_* */
+	uint64_t perf_mask;			   /* of all of them, and of the instruction pointer */
 	uint64_t code_mask;			   /* which bits of a return address are an address */
 	uint16_t machine;			   /* EM_* of its ELF files */
 	uint8_t sp, fp;				   /* their DWARF numbers */
 	uint8_t pc;				   /* likewise; 0 where it has none */
 	uint8_t reg_count;
 	uint8_t user_pc, user_mode; /* which words of NT_PRSTATUS these are */
+	uint8_t perf_pc;	    /* the number of that in perf events */
 	uint8_t syscall_len;
 };
 

@@ -11,7 +11,7 @@ import harness
 from harness import PYTHON, case, folder, new_path, observe
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stacks")
-LINKS = ["alpha", "beta", "gamma", "room", "aligned", "deep"]
+LINKS = ["alpha", "beta", "gamma", "room", "aligned", "deep", "fill"]
 
 # Which functions of the program must be on the stack of the mmap of so many pages, innermost first.
 CHAINS = {
@@ -33,6 +33,7 @@ CXX = {
     223: "chain_gamma chain_beta chain_alpha chain_catch main",
 }
 TOO_DEEP = 212
+FILLED = 213
 
 _built = {}
 
@@ -83,6 +84,11 @@ class Symbols:
         return [name for name in names if name and re.match(r"chain_|main$|Square|Guard", name)]
 
 
+def frames_of(row):
+    """The frames that are on the stack: those of inlined functions are there besides."""
+    return [frame for frame in row["stack"] if not frame.get("inlined")]
+
+
 def rows_of(done, pages):
     return [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == pages * 4096]
 
@@ -92,7 +98,7 @@ def check_chains(t, done, symbols, chains, what):
         rows = rows_of(done, pages)
         if not t.equal(len(rows), 1, f"{what}: one row of {pages} pages", done):
             continue
-        got = symbols.chain(rows[0]["stack"])
+        got = symbols.chain(frames_of(rows[0]))
         t.equal(got, wanted.split(), f"{what}: {wanted if len(wanted) < 80 else wanted[:40] + '...'}",
                 [hex(frame["addr"]) for frame in rows[0]["stack"]])
         t.ok(rows[0]["stack_complete"], f"{what}: it is complete")
@@ -119,8 +125,8 @@ def known_chains(t, source):
         check_chains(t, done, symbols, chains, what)
         # At most 127 frames, the innermost ones, and said not to be all.
         deep = rows_of(done, TOO_DEEP)
-        t.ok(len(deep) == 1 and len(deep[0]["stack"]) == 127 and not deep[0]["stack_complete"], f"{what}: too deep a stack", deep)
-        t.ok(deep and set(symbols.chain(deep[0]["stack"])) == {"chain_gamma", "chain_deep"}, f"{what}: its innermost frames")
+        t.ok(len(deep) == 1 and len(frames_of(deep[0])) == 127 and not deep[0]["stack_complete"], f"{what}: too deep a stack", deep)
+        t.ok(deep and set(symbols.chain(frames_of(deep[0]))) == {"chain_gamma", "chain_deep"}, f"{what}: its innermost frames")
 
 
 @case("stacks")
@@ -145,6 +151,27 @@ def cxx(t, source):
         done = observe(source, [path])
         if t.balanced(done, f"{flags}: books balance"):
             check_chains(t, done, Symbols(path, done.out), CXX, flags)
+
+
+@case("stacks", "faults")
+def faults(t, source):
+    """Rows of page faults have the stack of the code that touched the memory."""
+    path = build("-O2 -fomit-frame-pointer -fno-optimize-sibling-calls")
+    done = observe(source, [path])
+    if not t.balanced(done):
+        return
+    calls = rows_of(done, FILLED)
+    if not t.equal(len(calls), 1, "one row of the mmap", done):
+        return
+    start, size = calls[0]["ret"], FILLED * 4096
+    rows = [row for row in done.books.rows if row["cause"] == "fault" and row["args"] and start <= row["args"]["addr"] < start + size]
+    t.equal(sum(row["count"] for row in rows), FILLED, "each page is touched once", rows)
+    t.ok(len(rows) <= 3, "in a few rows", rows)
+    symbols = Symbols(path, done.out)
+    t.ok(rows and all(row["stack"] and symbols.chain(frames_of(row)[:1]) == ["chain_fill"] for row in rows),
+         "the code is said for each", rows)
+    t.equal(rows and symbols.chain(frames_of(rows[0])), ["chain_fill", "main"], "and the whole stack at its beginning")
+    t.ok(rows and rows[0]["stack_complete"], "which is complete")
 
 
 @case("stacks")
@@ -173,7 +200,7 @@ def programs(t, source):
         if not t.balanced(done, f"{name}: books balance"):
             continue
         calls = [row for row in done.books.rows if row["cause"] == "syscall" and row["name"] != "execve"]
-        broken = [row for row in calls if not row["stack_complete"] and len(row["stack"]) < 127]
+        broken = [row for row in calls if not row["stack_complete"] and len(frames_of(row)) < 127]
         t.ok(len(calls) > 20 and len(broken) * 100 <= len(calls), f"{name}: {len(calls)} stacks, {len(broken)} of them not complete",
              *[[hex(frame["addr"]) for frame in row["stack"]] for row in broken[:5]])
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/perf_faults.h"
 
+#include "source/perf_stacks.h"
+
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -33,20 +35,42 @@ static void test_records(void **state)
 	struct perf_fault fault;
 
 	(void)state;
-	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 8, &fault), PERF_FAULTS_ONE);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 8, false, &fault), PERF_FAULTS_ONE);
 	assert_int_equal(fault.pid, 10);
 	assert_int_equal(fault.tid, 11);
 	assert_int_equal(fault.ts_ns, 12);
 	assert_int_equal(fault.addr, 0x7000);
 	assert_false(fault.major);
-	assert_int_equal(perf_faults_parse(&sample, sizeof(sample), &fault), PERF_FAULTS_ONE);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample), false, &fault), PERF_FAULTS_ONE);
 	assert_true(fault.major);
-	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 4, &fault), PERF_FAULTS_OTHER);
-	assert_int_equal(perf_faults_parse(&lost, sizeof(lost), &fault), PERF_FAULTS_LOST);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 4, false, &fault), PERF_FAULTS_OTHER);
+	assert_int_equal(perf_faults_parse(&lost, sizeof(lost), false, &fault), PERF_FAULTS_LOST);
 	assert_int_equal(fault.addr, 99);
-	assert_int_equal(perf_faults_parse(&lost, sizeof(lost) - 1, &fault), PERF_FAULTS_OTHER);
+	assert_int_equal(perf_faults_parse(&lost, sizeof(lost) - 1, false, &fault), PERF_FAULTS_OTHER);
 	sample.header.type = PERF_RECORD_EXIT;
-	assert_int_equal(perf_faults_parse(&sample, sizeof(sample), &fault), PERF_FAULTS_OTHER);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample), false, &fault), PERF_FAULTS_OTHER);
+}
+
+/* With PERF_SAMPLE_IP, which comes first. */
+static void test_records_with_ip(void **state)
+{
+	struct {
+		struct perf_event_header header;
+		uint64_t ip;
+		uint32_t pid, tid;
+		uint64_t time, addr, period;
+	} sample = { { PERF_RECORD_SAMPLE, 0, 0 }, 0x400123, 10, 11, 12, 0x7000, 1 };
+	struct perf_fault fault;
+
+	(void)state;
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 8, true, &fault), PERF_FAULTS_ONE);
+	assert_int_equal(fault.ip, 0x400123);
+	assert_int_equal(fault.tid, 11);
+	assert_int_equal(fault.addr, 0x7000);
+	assert_false(fault.major);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample), true, &fault), PERF_FAULTS_ONE);
+	assert_true(fault.major);
+	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 16, true, &fault), PERF_FAULTS_OTHER);
 }
 
 struct seen {
@@ -78,7 +102,7 @@ static int setup(void **state)
 {
 	(void)state;
 	signal(SIGIO, SIG_IGN);
-	faults = perf_faults_new();
+	faults = perf_faults_new(true);
 	return faults ? 0 : -1;
 }
 
@@ -182,6 +206,97 @@ static void test_lost_faults(void **state)
 	assert_int_equal(perf_faults_lost(faults), 0);
 }
 
+/* One page is touched by a function that is called through a known chain. */
+struct stack_seen {
+	struct unwind_space *space;
+	uint64_t addr;
+	unsigned int samples, found;
+	size_t bytes;
+	struct unwind_stack stack;
+};
+
+static void stack_take(void *ctx, const struct perf_stack *stack)
+{
+	struct stack_seen *to = ctx;
+	struct unwind_copy copy = { .addr = unwind_regs_sp(&stack->regs), .data = stack->data, .len = stack->len };
+
+	to->samples++;
+	if (stack->addr != to->addr || stack->tid != getpid())
+		return;
+	to->found++;
+	to->bytes = stack->len;
+	unwind_walk(to->space, &stack->regs, unwind_copy_read, &copy, &to->stack);
+}
+
+static __attribute__((noinline, noclone)) uint64_t touch_here(volatile char *at)
+{
+	uint64_t returns = (uint64_t)(uintptr_t)__builtin_return_address(0);
+
+	at[0] = 1;
+	return returns;
+}
+
+static void test_stacks(void **state)
+{
+	struct unwind_cache *cache = unwind_cache_new();
+	struct perf_stacks *stacks = perf_stacks_new();
+	struct stack_seen seen = { .space = unwind_space_new(cache, getpid()) };
+	uint64_t returns;
+	char *at;
+
+	(void)state;
+	assert_non_null(seen.space);
+	assert_non_null(stacks);
+	assert_int_equal(unwind_space_read(seen.space), 0);
+	if (perf_stacks_watch(stacks, getpid(), false))
+		skip();
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	seen.addr = (uint64_t)at;
+	perf_stacks_drain(stacks, stack_take, &seen);
+	returns = touch_here(at);
+	perf_stacks_drain(stacks, stack_take, &seen);
+	assert_int_equal(seen.found, 1);
+	/* All of it, or as far as the stack goes. */
+	assert_true(seen.bytes > 512 && seen.bytes <= PERF_STACK_BYTES);
+	assert_true(seen.stack.count >= 2);
+	assert_true(seen.stack.frames[0].exact);
+	assert_true(seen.stack.frames[0].addr - (uint64_t)(uintptr_t)touch_here < 256);
+	assert_int_equal(seen.stack.frames[1].addr, returns);
+	/* However many there are: what does not fit is left out, and the next one after a drain fits again. */
+	touch(&(struct seen){ 0 }, 2000);
+	seen.samples = 0;
+	perf_stacks_drain(stacks, stack_take, &seen);
+	assert_true(seen.samples > 2 && seen.samples < 2000);
+	perf_stacks_free(stacks);
+	unwind_space_free(seen.space);
+	unwind_cache_free(cache);
+}
+
+static void test_stack_records(void **state)
+{
+	static char record[PERF_STACK_BYTES + 1024] __attribute__((aligned(8)));
+	struct perf_event_header header = { PERF_RECORD_SAMPLE, 0, 0 };
+	uint64_t *words = (uint64_t *)(void *)record;
+	struct perf_stack stack;
+	size_t size;
+
+	(void)state;
+	memcpy(record, &header, sizeof(header));
+	words[4] = 2; /* PERF_SAMPLE_REGS_ABI_64 */
+	for (size_t i = 5; i < 40; i++)
+		words[i] = 64; /* registers, then how much stack there is */
+	size = 8192;
+	assert_true(perf_stacks_parse(record, size, &stack));
+	assert_true(stack.len <= 64);
+	assert_true((const char *)stack.data + stack.len <= record + size);
+	for (size = 0; size < 300; size++) {
+		if (perf_stacks_parse(record, size, &stack))
+			assert_true((const char *)stack.data + stack.len <= record + size);
+	}
+	words[4] = 1; /* of a 32-bit program */
+	assert_false(perf_stacks_parse(record, 8192, &stack));
+}
+
 static void test_no_such_thread(void **state)
 {
 	int err;
@@ -197,6 +312,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_records_with_ip),
+		cmocka_unit_test(test_stack_records),
+		cmocka_unit_test(test_stacks),
 		cmocka_unit_test_setup_teardown(test_own_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_childs_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_faults, setup, teardown),

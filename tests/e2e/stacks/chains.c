@@ -125,6 +125,7 @@ int main(int argc, char **argv)
 		chain_plugin(argv[1]);
 #endif
 	sink += chain_deep(212, 200);
+	sink += chain_fill(213);
 	(void)argc;
 	(void)argv;
 	return 0;

@@ -14,6 +14,9 @@ int chain_alpha(size_t pages);
 int chain_beta(size_t pages);
 int chain_gamma(size_t pages);
 
+/* Maps @pages pages, touches them one after the other, and unmaps them. */
+int chain_fill(size_t pages);
+
 /* Keep the stack in ways that the tables of frames have to tell: a frame of a size that is not known beforehand; and one whose
  * locals need more alignment than the stack has. */
 int chain_room(size_t pages);
