@@ -32,7 +32,8 @@ struct ptrace_stacks {
 	size_t page_size;
 	struct window windows[WINDOWS];
 	unsigned int used; /* windows that hold something of this walk */
-	const struct ptrace_task *task;
+	struct ptrace_task *task;
+	bool swaps;
 };
 
 struct ptrace_stacks *stacks_new(enum source_stacks how)
@@ -60,16 +61,25 @@ void stacks_free(struct ptrace_stacks *stacks)
 	free(stacks);
 }
 
-/* Reads from @addr to the end of its page. A page that is not there is left alone: reading would make it come, or wait for
- * somebody who serves it. */
-static const struct window *window_read(struct ptrace_stacks *stacks, uint64_t addr)
+/* Whether the page may be read. One that is not there is left alone: reading would make it come, or wait for somebody who serves
+ * it. The one that the thread's stack was on at its last stop is not asked for again. */
+static bool page_is_there(const struct ptrace_stacks *stacks, uint64_t page)
 {
 	const struct ptrace_mm *mm = stacks->task->mm;
+
+	if (mm->pagemap_fd < 0 || (page == stacks->task->stack_page && !stacks->swaps))
+		return true;
+	return claims_page(mm, page) != PAGE_NONE;
+}
+
+/* Reads from @addr to the end of its page. */
+static const struct window *window_read(struct ptrace_stacks *stacks, uint64_t addr)
+{
 	struct window *window = &stacks->windows[stacks->used % WINDOWS];
 	uint64_t page = addr & ~(uint64_t)(stacks->page_size - 1);
 	struct iovec local, remote;
 
-	if (mm->pagemap_fd >= 0 && claims_page(mm, addr) == PAGE_NONE)
+	if (!page_is_there(stacks, page))
 		return NULL;
 	if (!window->data)
 		window->data = malloc(stacks->page_size);
@@ -79,8 +89,12 @@ static const struct window *window_read(struct ptrace_stacks *stacks, uint64_t a
 	remote = (struct iovec){ (void *)(uintptr_t)addr, local.iov_len };
 	window->page = 1; /* none */
 	stacks->used++;
-	if (process_vm_readv(stacks->task->tid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len)
+	if (process_vm_readv(stacks->task->tid, &local, 1, &remote, 1, 0) != (ssize_t)local.iov_len) {
+		stacks->task->stack_page = 0;
 		return NULL;
+	}
+	if (stacks->used == 1)
+		stacks->task->stack_page = page;
 	window->page = page;
 	window->from = addr;
 	return window;
@@ -162,7 +176,6 @@ static bool regs_read(const struct ptrace_task *task, struct unwind_regs *out)
 static void walk(struct ptrace_stacks *stacks, const struct ptrace_task *task, const struct unwind_regs *regs,
 		 struct unwind_stack *out)
 {
-	stacks->task = task;
 	if (stacks->how == SOURCE_STACKS_FP)
 		unwind_walk_fp(task->mm->code.space, regs, stack_read, stacks, out);
 	else
@@ -183,8 +196,20 @@ void stacks_take(struct tracer *tracer, struct ptrace_task *task)
 	task->stack->count = 0;
 	stacks->page_size = (size_t)tracer->page_size;
 	stacks->used = 0;
-	if (!regs_read(task, &regs) || !code_ready(stacks, task->mm))
+	stacks->task = task;
+	stacks->swaps = tracer->has_swap;
+	if (!code_ready(stacks, task->mm))
 		return;
+	/* The other registers cost another call of the kernel, and are wanted only where the walk does not come to its end. */
+	if (stacks->how == SOURCE_STACKS_DWARF && unwind_regs_few(task->arch, task->pc, task->sp, &regs)) {
+		walk(stacks, task, &regs, task->stack);
+		if (task->stack->complete)
+			return;
+	}
+	if (!regs_read(task, &regs)) {
+		task->stack->count = 0;
+		return;
+	}
 	walk(stacks, task, &regs, task->stack);
 	if (task->stack->unmapped && code_reread(task->mm))
 		walk(stacks, task, &regs, task->stack);

@@ -64,6 +64,9 @@ struct ptrace_task {
 	struct ptrace_task *queue_next;
 	struct ptrace_call call;
 	struct unwind_stack *stack; /* as last taken; NULL: none yet */
+	uint64_t stack_page;	    /* that it was on then; 0: none */
+	uint32_t arch;		    /* of the call at which it stands, AUDIT_ARCH_*; 0: it stands elsewhere */
+	uint64_t pc, sp;	    /* there */
 	unsigned int run_epoch;	    /* its run is mm->runs[run_index] if this is mm->epoch */
 	size_t run_index;
 	char comm[EVENT_COMM_LEN];

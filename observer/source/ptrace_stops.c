@@ -75,6 +75,9 @@ static void syscall_stop(struct tracer *tracer, struct ptrace_task *task, bool b
 			tracer->error = -ENOTSUP; /* Linux 5.3 brought it */
 		return;
 	}
+	task->arch = info.arch;
+	task->pc = info.instruction_pointer;
+	task->sp = info.stack_pointer;
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
 		if (task->call.open)
 			call_exit(tracer, task, info.exit.rval);
@@ -155,6 +158,7 @@ static void child_announce(struct tracer *tracer, const struct ptrace_task *pare
 
 static void event_stop(struct tracer *tracer, struct ptrace_task *task, int event, int signal)
 {
+	task->arch = 0;
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP:
 		syscall_stop(tracer, task, true);

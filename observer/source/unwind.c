@@ -40,17 +40,22 @@ int unwind_regs_take(const void *user_regs, size_t len, struct unwind_regs *out)
 	return 0;
 }
 
-void unwind_regs_few(uint64_t pc, uint64_t sp, uint64_t fp, struct unwind_regs *out)
+static void regs_few(const struct unwind_arch *arch, uint64_t pc, uint64_t sp, struct unwind_regs *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->pc = pc;
+	out->regs[arch->sp] = sp;
+	out->known = 1ull << arch->sp;
+}
+
+bool unwind_regs_few(uint32_t audit_arch, uint64_t pc, uint64_t sp, struct unwind_regs *out)
 {
 	const struct unwind_arch *arch = unwind_arch_host();
 
-	memset(out, 0, sizeof(*out));
-	out->pc = pc;
-	if (!arch)
-		return;
-	out->regs[arch->sp] = sp;
-	out->regs[arch->fp] = fp;
-	out->known = 1ull << arch->sp | 1ull << arch->fp;
+	if (!arch || audit_arch != arch->audit_arch)
+		return false;
+	regs_few(arch, pc, sp, out);
+	return true;
 }
 
 void unwind_regs_perf(const uint64_t *values, struct unwind_regs *out)
@@ -213,7 +218,8 @@ static enum step step_by_fp(struct walk *walk)
 	pc &= arch->code_mask;
 	if (pc && !space_find(walk->space, pc - 1))
 		return STEP_LOST;
-	unwind_regs_few(pc, fp + 2 * sizeof(uint64_t), saved, &walk->at);
+	regs_few(arch, pc, fp + 2 * sizeof(uint64_t), &walk->at);
+	reg_set(&walk->at, arch->fp, true, saved);
 	walk->exact = false;
 	return STEP_ON;
 }

@@ -95,8 +95,10 @@ uint64_t unwind_space_function(struct unwind_space *space, uint64_t addr);
  * 0, or -EINVAL where @len is too short or the architecture has no table. */
 int unwind_regs_take(const void *user_regs, size_t len, struct unwind_regs *out);
 
-/* Registers of which only instruction, stack and frame pointer are known. */
-void unwind_regs_few(uint64_t pc, uint64_t sp, uint64_t fp, struct unwind_regs *out);
+/* Registers of which only instruction and stack pointer are known, as a stop at a system call of architecture @audit_arch
+ * (AUDIT_ARCH_*) tells: most walks need no more, as functions save what they use of the others. False where it is none of
+ * this machine's own. */
+bool unwind_regs_few(uint32_t audit_arch, uint64_t pc, uint64_t sp, struct unwind_regs *out);
 
 /* Registers as perf events have them: those of perf_mask of unwind_arch.h, in the order of its bits. */
 void unwind_regs_perf(const uint64_t *values, struct unwind_regs *out);

@@ -2,6 +2,7 @@
 #include "source/unwind_arch.h"
 
 #include <elf.h>
+#include <linux/audit.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -22,6 +23,7 @@ static const uint8_t aarch64_syscall[] = { 0x01, 0x00, 0x00, 0xd4 }; /* svc #0 *
 
 static const struct unwind_arch arches[] = {
 	{ .machine = EM_X86_64,
+	  .audit_arch = AUDIT_ARCH_X86_64,
 	  .sp = 7,
 	  .fp = 6,
 	  .pc = 16,
@@ -39,6 +41,7 @@ static const struct unwind_arch arches[] = {
 	  .syscall_len = sizeof(x86_64_syscall),
 	  .code_mask = UINT64_MAX },
 	{ .machine = EM_AARCH64,
+	  .audit_arch = AUDIT_ARCH_AARCH64,
 	  .sp = 31,
 	  .fp = 29,
 	  .reg_count = COUNT(aarch64_regs),

@@ -14,6 +14,7 @@ struct unwind_arch {
 	const uint8_t *perf_regs;		   /* by DWARF number: their numbers in perf events, PERF_REG_* */
 	uint64_t perf_mask;			   /* of all of them, and of the instruction pointer */
 	uint64_t code_mask;			   /* which bits of a return address are an address */
+	uint32_t audit_arch;			   /* AUDIT_ARCH_* of its system calls */
 	uint16_t machine;			   /* EM_* of its ELF files */
 	uint8_t sp, fp;				   /* their DWARF numbers */
 	uint8_t pc;				   /* likewise; 0 where it has none */
