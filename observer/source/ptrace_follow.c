@@ -16,7 +16,7 @@ void follow_init(struct follow *follow)
 	follow->usable = !sched_getaffinity(0, sizeof(follow->allowed), &follow->allowed);
 }
 
-static void release(struct follow *follow)
+void follow_release(struct follow *follow)
 {
 	if (follow->pinned)
 		sched_setaffinity(0, sizeof(follow->allowed), &follow->allowed);
@@ -43,7 +43,7 @@ void follow_stop(struct follow *follow, pid_t tid)
 	follow->stopped = true;
 	if (tid != follow->tid) {
 		if (follow->streak < STREAK_MIN)
-			release(follow); /* several take turns */
+			follow_release(follow); /* several take turns */
 		follow->tid = tid;
 		follow->streak = 0;
 		return;
@@ -62,6 +62,6 @@ void follow_stop(struct follow *follow, pid_t tid)
 void follow_tick(struct follow *follow)
 {
 	if (!follow->stopped)
-		release(follow);
+		follow_release(follow);
 	follow->stopped = false;
 }

@@ -23,6 +23,9 @@ void follow_init(struct follow *follow);
 /* Thread @tid has stopped. */
 void follow_stop(struct follow *follow, pid_t tid);
 
+/* Goes wherever the scheduler likes, until follow_stop() says otherwise. */
+void follow_release(struct follow *follow);
+
 /* Some time has passed: a tracer that nothing stops for need not share the CPU of its target. */
 void follow_tick(struct follow *follow);
 

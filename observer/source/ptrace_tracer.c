@@ -7,6 +7,7 @@
 #include "source/ptrace_follow.h"
 #include "source/ptrace_life.h"
 #include "source/ptrace_stops.h"
+#include "source/ptrace_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +28,12 @@
 #define PATIENCE_NS	500000000ull /* for threads to stop; one in an uninterruptible sleep may not */
 #define RUNS_MAX	8192	     /* of faults, that wait to be booked */
 
-static volatile sig_atomic_t ticks, buffer_fills;
+static volatile sig_atomic_t ticks, buffer_fills, signalled;
 
 struct loop {
 	struct tracer tracer;
 	struct follow follow;
+	struct stop_wait wait;
 	pid_t heaptrace;
 	pid_t child_due; /* the command that Yama does not allow to trace yet, or 0 */
 	unsigned int ticks;
@@ -40,13 +42,13 @@ struct loop {
 static void on_tick(int signal)
 {
 	(void)signal;
-	ticks = 1;
+	ticks = signalled = 1;
 }
 
 static void on_buffer(int signal)
 {
 	(void)signal;
-	buffer_fills = 1;
+	buffer_fills = signalled = 1;
 }
 
 static void timer_set(long interval_us)
@@ -215,13 +217,20 @@ static bool all_stopped(const struct tracer *tracer)
 static bool one_step(struct loop *loop)
 {
 	int status;
-	pid_t pid = waitpid(-1, &status, __WALL);
+	pid_t pid = stop_wait_next(&loop->wait, &signalled, &status);
 
 	if (pid > 0) {
-		follow_stop(&loop->follow, pid);
+		/* Where it pays to look, tracer and tracee are on two CPUs, which is best then. */
+		if (loop->wait.found)
+			follow_release(&loop->follow);
+		else
+			follow_stop(&loop->follow, pid);
 		stop_handle(&loop->tracer, pid, status);
 	}
-	return pid > 0 || errno == EINTR;
+	if (pid > 0)
+		return true;
+	signalled = 0;
+	return errno == EINTR;
 }
 
 static _Noreturn void let_go(struct loop *loop)
