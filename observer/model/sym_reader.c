@@ -124,6 +124,18 @@ static void set_function(struct sym_reader *reader, uint64_t vaddr, const struct
 	}
 }
 
+/* A function of which the compiler has made parts (.part.0, .cold) is inlined in them: that is one frame to anybody. */
+static unsigned int join_parts(struct sym_frame *frames, unsigned int count)
+{
+	struct sym_frame *whole = &frames[count - 1], *part = whole - 1;
+
+	if (count < 2 || !whole->symbol || !part->symbol || strcmp(whole->symbol, part->symbol) != 0)
+		return count;
+	part->offset = whole->offset;
+	part->inlined = false;
+	return count - 1;
+}
+
 unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct sym_frame out[SYM_FRAMES_MAX])
 {
 	struct sym_place places[SYM_FRAMES_MAX];
@@ -147,5 +159,6 @@ unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct 
 		out[count++] = (struct sym_frame){ .line = 0 };
 	set_function(reader, vaddr, reader->dwarf ? &places[count - 1] : NULL, &out[count - 1],
 		     reader->names[count - 1]);
+	count = join_parts(out, count);
 	return out[count - 1].symbol || out[0].file ? count : 0;
 }

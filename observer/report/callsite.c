@@ -49,6 +49,28 @@ static int find_program(const struct event_change *change, unsigned int from, bo
 	return -1;
 }
 
+/* "mmap64", "__mmap" and "__GI___mmap64" are what the C library calls the syscall mmap. */
+static bool is_wrapper(const char *symbol, const char *call)
+{
+	size_t len = strlen(call);
+
+	if (!strncmp(symbol, "__GI_", 5))
+		symbol += 5;
+	symbol += strspn(symbol, "_");
+	return !strncmp(symbol, call, len) && (!symbol[len] || !strcmp(symbol + len, "64"));
+}
+
+/* Of a chain without a frame of the program (the loader at the start): the first that is more than the syscall itself. */
+static const struct frame *first_of_runtime(const struct event_change *change)
+{
+	unsigned int i = 0;
+
+	while (change->cause == CAUSE_SYSCALL && i + 1 < change->stack_len && change->stack[i].symbol &&
+	       is_wrapper(change->stack[i].symbol, change->name))
+		i++;
+	return &change->stack[i];
+}
+
 void callsite_find(const struct event_change *change, struct callsite *out)
 {
 	int allocator = find_allocator(change);
@@ -67,18 +89,9 @@ void callsite_find(const struct event_change *change, struct callsite *out)
 	if (caller >= 0)
 		out->caller = &change->stack[caller];
 	else if (allocator < 0)
-		out->caller = &change->stack[0];
+		out->caller = first_of_runtime(change);
 	else if (from < change->stack_len)
 		out->caller = &change->stack[from];
-}
-
-/* "mmap64" and "__mmap" are what the C library calls the syscall mmap. */
-static bool is_wrapper(const char *symbol, const char *call)
-{
-	size_t len = strlen(call);
-
-	symbol += strspn(symbol, "_");
-	return !strncmp(symbol, call, len) && (!symbol[len] || !strcmp(symbol + len, "64"));
 }
 
 const char *callsite_entry_name(const struct event_change *change, const struct callsite *site)

@@ -12,7 +12,8 @@ struct callsite {
 	const struct frame *caller; /* the first frame of the program above it */
 };
 
-/* Finds the call site of @change. Where nothing of the program is in the chain, its innermost frame is the caller. */
+/* Finds the call site of @change. Where nothing of the program is in the chain, its innermost frame is the caller, the
+ * wrapper of the syscall left out. */
 void callsite_find(const struct event_change *change, struct callsite *out);
 
 /* The name to show for the entry, or NULL: no name is known, or it is that of the row's own syscall. */

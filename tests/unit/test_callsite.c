@@ -106,6 +106,12 @@ static const struct named_case named_cases[] = {
 	{ { { "__brk", LIBC }, { "main", PROG } }, 1, 0, NULL },
 	/* An allocator that nobody calls but libraries. */
 	{ { { "malloc", LIBC }, { "__libc_start_main", LIBC } }, 1, 0, "malloc" },
+	/* The loader at the start. */
+	{ { { "__GI___brk", LIBC }, { "brk", LIBC }, { "_dl_map_segment", LIBC }, { "_dl_start", LIBC } },
+	  2,
+	  -1,
+	  NULL },
+	{ { { "brk", LIBC } }, 0, -1, NULL },
 	/* The chain ends in the allocator. */
 	{ { { "malloc", LIBC } }, -1, 0, "malloc" },
 	{ { { "alloc::alloc::alloc", PROG }, { "<alloc::vec::Vec<T>>::push", PROG }, { "app::run", PROG } },

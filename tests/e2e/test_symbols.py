@@ -1,0 +1,111 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names of call chains, from the running program to every report, and from a recording when the program is long gone."""
+
+import os
+import re
+import shutil
+
+import harness
+from harness import HEAPTRACE, case, folder, new_path, observe, prog, run
+
+SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
+BLOCKS = 5
+BLOCK = 400 * 1024
+
+
+def line_of(comment):
+    with open(SOURCE, encoding="utf-8") as file:
+        return next(number for number, line in enumerate(file, 1) if f"/* {comment} */" in line)
+
+
+def chain(row):
+    return [frame["sym"] for frame in row["stack"]]
+
+
+def calls(rows, name, function):
+    return [row for row in rows if row["name"] == name and function in chain(row)]
+
+
+def check_rows(t, rows, what):
+    parsed, dropped = calls(rows, "mmap", "parse_chunk"), calls(rows, "munmap", "drop_all")
+    t.equal(len(parsed), BLOCKS, f"{what}: each block is asked for by parse_chunk")
+    t.equal(len(dropped), BLOCKS, f"{what}: each is given back by drop_all")
+    for row, links in ([(row, [("malloc", None), ("parse_chunk", "parse"), ("load_file", "load"), ("main", "main loads")])
+                        for row in parsed] +
+                       [(row, [("free", None), ("drop_all", "drop"), ("main", "main drops")]) for row in dropped]):
+        names = chain(row)
+        t.ok(row["stack_complete"], f"{what}: the chain is whole", names)
+        t.ok([name for name in names if name in [link for link, _ in links]] == [link for link, _ in links],
+             f"{what}: its functions are named, in order", names)
+        for frame in row["stack"]:
+            comment = dict(links).get(frame["sym"])
+            if comment:
+                t.equal((os.path.basename(frame["file"] or ""), frame["line"]), ("callers.c", line_of(comment)),
+                        f"{what}: {frame['sym']} is where the source says")
+                t.ok(frame["off"] > 0 and frame["addr"] > 0, f"{what}: and behind its beginning")
+
+
+@case("stacks")
+def rows(t, source):
+    done = observe(source, [prog("callers")])
+    t.balanced(done)
+    check_rows(t, done.books.rows, "jsonl")
+    program = [frame["obj"] for row in calls(done.books.rows, "mmap", "parse_chunk") for frame in row["stack"]
+               if frame["sym"] == "parse_chunk"]
+    t.equal(set(program), {os.path.realpath(prog("callers"))}, "and the object is the program's file")
+
+
+@case("stacks")
+def text(t, source):
+    done = run([HEAPTRACE, "-s", source, "--", prog("callers")])
+    parsed = re.findall(r" mmap\(.*  malloc\(\) ← parse_chunk \(callers\.c:(\d+)\)\n", done.err)
+    dropped = re.findall(r" munmap\(.*  free\(\) ← drop_all \(callers\.c:(\d+)\)\n", done.err)
+    t.equal(parsed, [str(line_of("parse"))] * BLOCKS, "a row names the allocator function and its caller")
+    t.equal(dropped, [str(line_of("drop"))] * BLOCKS, "and who gives back")
+    t.ok("\n                        0x" not in done.err, "without -v there are no whole chains")
+    whole = run([HEAPTRACE, "-s", source, "-v", "--", prog("callers")]).err
+    t.ok(re.search(r"\n +0x[0-9a-f]+ parse_chunk\+0x[0-9a-f]+ \(.*callers\.c:\d+\) in .*\n"
+                   r" +0x[0-9a-f]+ load_file\+0x[0-9a-f]+ .*\n +0x[0-9a-f]+ main\+0x", whole), "with -v there are", whole)
+    none = run([HEAPTRACE, "-s", source, "--stacks", "none", "--", prog("callers")]).err
+    t.ok("parse_chunk" not in none and "←" not in none, "--stacks none takes none")
+
+
+@case("stacks")
+def recorded(t, source):
+    """The program and what it was made of are gone when the recording is read."""
+    program, recording = os.path.join(folder(), "callers"), new_path(".rec")
+    shutil.copy(prog("callers"), program)
+    done = run([HEAPTRACE, "-s", source, "-f", "recording", "-o", recording, "--", program])
+    os.unlink(program)
+    t.equal(done.rc, 0, "it is recorded", done)
+
+    def report(*options):
+        return run([HEAPTRACE, "report", "-o", "-", *options, recording])
+
+    path = new_path(".jsonl")
+    again = run([HEAPTRACE, "report", "-f", "jsonl", "-o", path, recording])
+    again.path = path
+    check_rows(t, again.books.rows, "recorded")
+    with open(recording, encoding="utf-8") as file:
+        lines = [line.split(" ", 2) for line in file if line.startswith("stack ")]
+    t.equal(len({frames for _, _, frames in lines}), len(lines), "each call chain is written once")
+
+    folded = dict(line.rsplit(" ", 1) for line in report("-f", "folded").out.splitlines())
+    own = {name: int(value) for name, value in folded.items() if ";load_file;parse_chunk;malloc" in name}
+    t.ok(sum(own.values()) >= BLOCKS * BLOCK, "folded weighs the chain by what it gained", folded)
+    t.none([name for name in folded if "drop_all" in name], "who gives back has gained nothing")
+    counted = dict(line.rsplit(" ", 1) for line in report("-f", "folded", "--weight", "count").out.splitlines())
+    t.equal([value for name, value in counted.items() if ";main;drop_all;free" in name], [str(BLOCKS)],
+            "--weight count counts")
+    t.ok(report("-f", "folded", "--weight", "rss").out != report("-f", "folded").out, "--weight rss weighs otherwise")
+
+    table = report("-f", "summary").out
+    t.ok(re.search(r"\n +\d+ +\+\d+ +\+\d+ +0 +\d+ .*  malloc\(\) ← parse_chunk \(callers\.c:\d+\)\n", table),
+         "summary has the call site, with what it gained", table)
+    t.ok(re.search(rf"\n +{BLOCKS} +-\d+ +0 +-\d+ .*  free\(\) ← drop_all \(callers\.c:\d+\)\n", table),
+         "and the one that gave back", table)
+
+
+if __name__ == "__main__":
+    harness.main()
