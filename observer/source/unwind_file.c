@@ -96,6 +96,10 @@ static int file_open(pid_t pid, const struct unwind_map *map, struct stat *statu
 		fd = open_checked(path, map, status);
 	if (fd >= 0)
 		return fd;
+	/* Where the process is gone, what has its name now is as good as its inode says. */
+	fd = map->path && map->path[0] == '/' ? open_checked(map->path, map, status) : -1;
+	if (fd >= 0)
+		return fd;
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	fd = open_checked(path, map, status);
 	if (fd < 0 || status->st_dev == map->dev)

@@ -15,8 +15,10 @@
 #define NAMES_MAX    (1u << 20)
 #define START_LENGTH 256 /* bytes of the code at an entry point */
 
-#define EH_FRAME    0
-#define DEBUG_FRAME 1
+/* The sections that are looked for. */
+enum { EH_FRAME, DEBUG_FRAME, INIT, FINI, SECTIONS };
+
+#define PLAIN_MAX 64 /* bytes of code of a plain function */
 
 /* Where a section is. */
 struct section {
@@ -124,11 +126,13 @@ static int segments_read(const struct object_bytes *bytes, const Elf64_Ehdr *hea
 
 static void section_take(const Elf64_Shdr *shdr, const char *name, struct section *sections)
 {
-	static const char *const names[] = { [EH_FRAME] = ".eh_frame", [DEBUG_FRAME] = ".debug_frame" };
+	static const char *const names[SECTIONS] = {
+		[EH_FRAME] = ".eh_frame", [DEBUG_FRAME] = ".debug_frame", [INIT] = ".init", [FINI] = ".fini"
+	};
 
 	if (shdr->sh_type == SHT_NOBITS || shdr->sh_flags & SHF_COMPRESSED)
 		return;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < SECTIONS; i++) {
 		if (!strcmp(name, names[i]))
 			sections[i] = (struct section){ .offset = shdr->sh_offset,
 							.size = shdr->sh_size,
@@ -182,10 +186,34 @@ static int frames_read(const struct object_bytes *bytes, const struct section *s
 	return err;
 }
 
+/* Takes the function in @section if it is what the start files of C libraries have there. */
+static void plain_read(const struct object_bytes *bytes, const struct section *section, struct object_plain *out)
+{
+	static const uint8_t landing[] = { 0xf3, 0x0f, 0x1e, 0xfa };	     /* endbr64 */
+	static const uint8_t make[] = { 0x48, 0x83, 0xec, 0x08 };	     /* sub $8, %rsp */
+	static const uint8_t give_back[] = { 0x48, 0x83, 0xc4, 0x08, 0xc3 }; /* add $8, %rsp; ret */
+	const struct unwind_arch *arch = unwind_arch_host();
+	uint8_t code[PLAIN_MAX];
+	size_t at = 0, size = section->size;
+
+	if (!arch || arch->machine != EM_X86_64 || size > sizeof(code) || size < sizeof(make) + sizeof(give_back) ||
+	    bytes_read(bytes, section->offset, code, size))
+		return;
+	if (!memcmp(code, landing, sizeof(landing)))
+		at = sizeof(landing);
+	if (size - at < sizeof(make) + sizeof(give_back) || memcmp(code + at, make, sizeof(make)) != 0 ||
+	    memcmp(code + size - sizeof(give_back), give_back, sizeof(give_back)) != 0)
+		return;
+	*out = (struct object_plain){ .start = section->addr,
+				      .end = section->addr + size,
+				      .made = section->addr + at + sizeof(make),
+				      .back = section->addr + size - 1 };
+}
+
 int object_read(const struct object_bytes *bytes, struct unwind_object *out)
 {
 	struct unwind_object object = { .bytes = sizeof(object) };
-	struct section sections[2] = { 0 };
+	struct section sections[SECTIONS] = { 0 };
 	Elf64_Ehdr header;
 	int err = header_read(bytes, &header);
 
@@ -198,6 +226,8 @@ int object_read(const struct object_bytes *bytes, struct unwind_object *out)
 		err = -ENOMEM;
 	for (unsigned int i = 0; i < 2 && !err; i++)
 		err = frames_read(bytes, &sections[i], i, &object);
+	for (unsigned int i = 0; i < OBJECT_PLAINS && !err; i++)
+		plain_read(bytes, &sections[INIT + i], &object.plains[i]);
 	if (err)
 		object_clear(&object);
 	else
@@ -227,6 +257,29 @@ bool object_addr(const struct unwind_object *object, uint64_t offset, uint64_t *
 	return false;
 }
 
+unsigned int object_plain_depth(const struct unwind_object *object, uint64_t addr)
+{
+	for (unsigned int i = 0; i < OBJECT_PLAINS; i++) {
+		const struct object_plain *plain = &object->plains[i];
+
+		if (addr >= plain->start && addr < plain->end)
+			return addr >= plain->made && addr < plain->back ? 16 : 8;
+	}
+	return 0;
+}
+
+/* What holds in a plain function. */
+static struct cfi_row plain_row(unsigned int depth)
+{
+	const struct unwind_arch *arch = unwind_arch_host();
+	struct cfi_row row = { .cfa = { .kind = CFI_REGISTER, .reg = (uint8_t)arch->sp, .offset = (int32_t)depth } };
+
+	row.ra = (uint8_t)arch->pc;
+	row.regs[row.ra] = (struct cfi_rule){ .kind = CFI_AT_CFA, .offset = -8 };
+	row.named = 1ull << row.ra;
+	return row;
+}
+
 int object_row(const struct unwind_object *object, uint64_t addr, struct cfi_row *out, const struct cfi **ret_code)
 {
 	int err = -ENOENT;
@@ -237,6 +290,11 @@ int object_row(const struct unwind_object *object, uint64_t addr, struct cfi_row
 		err = cfi_row_at(&object->frames[i], addr, out);
 		if (!err)
 			*ret_code = &object->frames[i];
+	}
+	if (err == -ENOENT && object_plain_depth(object, addr)) {
+		*out = plain_row(object_plain_depth(object, addr));
+		*ret_code = &object->frames[EH_FRAME];
+		return 0;
 	}
 	return err;
 }

@@ -24,10 +24,20 @@ struct object_segment {
 	uint64_t addr;	       /* that it was linked for */
 };
 
+/* A function of the C library's start files that is written in assembler and not described: it makes room for one word,
+ * calls others, and takes the room back. */
+struct object_plain {
+	uint64_t start, end; /* of its code; equal: there is none */
+	uint64_t made, back; /* from where to where the room is there */
+};
+
+#define OBJECT_PLAINS 2 /* _init and _fini */
+
 struct unwind_object {
 	struct object_segment segments[OBJECT_SEGMENTS]; /* executable ones */
 	unsigned int segment_count;
 	uint64_t entry;
+	struct object_plain plains[OBJECT_PLAINS];
 	struct cfi frames[2]; /* .eh_frame and .debug_frame; len is 0 where there is none */
 	void *sections[2];    /* their bytes */
 	size_t bytes;	      /* of memory that all this takes */
@@ -49,6 +59,9 @@ int object_row(const struct unwind_object *object, uint64_t addr, struct cfi_row
 
 /* Whether a function begins at @addr, by its frame information. */
 bool object_begins_function(const struct unwind_object *object, uint64_t addr);
+
+/* The bytes from the stack pointer to the CFA at @addr in one of the plain functions; 0 where it is in none of them. */
+unsigned int object_plain_depth(const struct unwind_object *object, uint64_t addr);
 
 /* Whether @addr is in the piece of assembler at which the kernel starts the program or its loader: it is not always described. */
 bool object_is_start(const struct unwind_object *object, uint64_t addr);
