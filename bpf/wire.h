@@ -10,6 +10,7 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+typedef int16_t s16;
 typedef int32_t s32;
 typedef int64_t s64;
 #endif
@@ -29,6 +30,8 @@ enum wire_kind {
 	WIRE_MARK,
 	WIRE_PROC_EXIT,
 	WIRE_PATH, /* the path that the next change of the same thread is about */
+	WIRE_STACK,
+	WIRE_STACK_COPY,
 };
 
 /* What a change is; decides how name and cause read in user space. */
@@ -77,6 +80,8 @@ struct wire_change {
 	u64 addr, len; /* fault runs, in bytes */
 	u64 count;
 	u64 order;
+	u64 stack;	/* id of a stack or of a copy, 0 = none */
+	u64 code_order; /* of a call that mapped code: which of the mm's */
 	s32 nr;
 	u32 returned;
 };
@@ -129,8 +134,11 @@ struct wire_proc_exit {
 
 struct wire_path {
 	struct wire_head head;
+	u64 inode; /* of an open file, else 0 */
+	u32 dev;   /* the kernel's dev_t */
 	u32 text_len;
 	u32 reversed; /* components from the leaf up; else a plain string */
+	u32 pad;
 	char text[WIRE_TEXT];
 };
 
@@ -156,6 +164,7 @@ struct wire_mm {
 	u32 open_sent;
 	u32 closing_read;
 	u32 pad;
+	u64 code_order; /* calls that mapped code */
 	char comm[WIRE_COMM];
 	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU */
 };
@@ -193,14 +202,21 @@ struct wire_stats {
 	u64 dropped_info;  /* records without effect on the books (marks, VMAs, paths) that did not fit */
 	u64 unwatched_mms; /* mms that could not be watched for lack of memory */
 	u64 unwatched_tasks;
+	u64 dropped_stacks; /* stacks that did not fit: their rows say none */
+	u64 copied_stacks;  /* sent to be walked in user space */
+	u64 copies;	    /* ids of copies given away */
 };
+
+enum wire_stacks { WIRE_STACKS_NONE, WIRE_STACKS_FP, WIRE_STACKS_CFI };
 
 /* Set by the loader before load, constant for the verifier after that. */
 struct wire_config {
+	u64 stack_seed;
 	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for marks, births and ends */
 	u32 cpu_count;	/* possible CPUs */
 	u32 page_shift;
 	u32 follow; /* watch children that have an mm of their own */
+	u32 stacks; /* enum wire_stacks */
 	s32 nr_write, nr_execve, nr_execveat, nr_mmap;
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };
