@@ -45,6 +45,7 @@ static __always_inline void info_dropped(void)
 struct row {
 	struct wire_pages delta;
 	u64 addr, len, count, ts_ns, order;
+	u64 stack, code_order;
 	s64 ret;
 	u32 cause;
 	s32 nr;
@@ -150,6 +151,8 @@ static __noinline bool row_send(u64 mm_id, const struct row *row, struct pt_regs
 	change->len = row->len;
 	change->count = row->count;
 	change->order = row->order;
+	change->stack = row->stack;
+	change->code_order = row->code_order;
 	change->nr = row->nr;
 	change->returned = row->returned;
 	bpf_ringbuf_submit(change, wakeup_flags());

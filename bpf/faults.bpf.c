@@ -26,6 +26,7 @@ int BPF_PROG(on_page_fault_user, unsigned long address, struct pt_regs *regs, un
 	ts->fault.ts_ns = bpf_ktime_get_ns();
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
+	ts->fault.stack = config.stacks ? fault_stack(ts, regs) : 0;
 	return 0;
 }
 

@@ -7,6 +7,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
 
@@ -31,6 +32,7 @@ typedef __s64 s64;
 #include "bpf/pending.bpf.h"
 
 #include "bpf/books.bpf.h"
+#include "bpf/stack.bpf.h"
 #include "bpf/vma.bpf.h"
 
 #include "bpf/faults.bpf.c"

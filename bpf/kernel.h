@@ -116,7 +116,8 @@ struct linux_binprm {
 
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
-	unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, cx, ax, sp;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, sp;
+	unsigned short cs;
 #elif defined(__TARGET_ARCH_arm64)
 	unsigned long regs[31], sp, pc, pstate, orig_x0;
 	int syscallno;

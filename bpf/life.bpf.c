@@ -43,6 +43,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		id = mm_begin(mm, child, WIRE_HOW_FORK, above->id);
 		if (!id)
 			return 0;
+		code_inherit(above, mm);
 	}
 	born = task_enter(child, (u64)mm, id);
 	if (!born)
@@ -80,10 +81,12 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	ts->fault_open = 0;
 	ts->await_exec = 0;
 	ts->newborn = 0;
+	ts->executed = 1;
 	ts->where = IN_SYSCALL;
 	ts->order = 0;
 	ts->opened = 0;
 	ts->holds = 0;
+	__builtin_memset(&ts->code, 0, sizeof(ts->code));
 	ts->mm = id ? (u64)mm : 0;
 	ts->mm_id = id;
 	if (id)

@@ -15,8 +15,16 @@ struct run {
 	u64 ts_ns;
 	u64 count; /* 0: none */
 	struct wire_pages delta;
+	u64 stack; /* id */
 	u32 cause;
 	u32 pad;
+};
+
+/* The code that took the last fault whose stack was walked. */
+struct fault_code {
+	u64 ip, sp;
+	u64 slot, caller; /* where its return address lies, and what that is; 0: not known */
+	u64 stack;	  /* id */
 };
 
 enum task_where {
@@ -42,13 +50,15 @@ struct task_state {
 	u32 dirty;	/* own is not zero */
 	u32 fault_open; /* fault is not yet in run */
 	u32 group_gone; /* of a leader: the end of its process was sent */
-	u32 pad;
+	u32 executed;	/* its image is new, and it has not returned to it yet */
 	u64 enter_ns;
 	u64 maj_flt;
+	u64 stack;	       /* id of that of the syscall, once it returns */
 	struct wire_pages own; /* effect of the syscall itself */
 	struct run kernel;     /* kernel-mode faults of the syscall */
 	struct run run;	       /* user faults */
 	struct run fault;      /* the last user fault, whose effect may still grow */
+	struct fault_code code;
 };
 
 struct {

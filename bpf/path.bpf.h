@@ -87,6 +87,8 @@ static __noinline int path_send(struct file *file)
 		return 0;
 	scratch->path.text_len = len;
 	scratch->path.reversed = 1;
+	scratch->path.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	scratch->path.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	if (ring_send(&scratch->path, offsetof(struct wire_path, text) + len))
 		info_dropped();
 	return 0;
@@ -108,6 +110,8 @@ static __noinline int path_send_user(struct task_state *ts, u64 at)
 		return 0;
 	scratch->path.text_len = len;
 	scratch->path.reversed = 0;
+	scratch->path.dev = 0;
+	scratch->path.inode = 0;
 	if (ring_send(&scratch->path, offsetof(struct wire_path, text) + len))
 		info_dropped();
 	return 0;

@@ -29,6 +29,7 @@ static __noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, 
 	row.cause = run->cause;
 	row.order = order;
 	row.nr = nr;
+	row.stack = run->stack;
 	__builtin_memset(run, 0, sizeof(*run));
 	return row_emit(state, &row, NULL);
 }
@@ -66,8 +67,8 @@ static __noinline int fault_settle(struct task_state *ts, struct wire_mm *state)
 		fault->cause = WIRE_FAULT_MINOR;
 	ts->maj_flt = maj_flt;
 	fault_extent(fault);
-	if (run->count && (run->cause != fault->cause || fault->start > run->end || fault->end < run->start ||
-			   fault->ts_ns - run->ts_ns > RUN_MAX_NS))
+	if (run->count && (run->cause != fault->cause || run->stack != fault->stack || fault->start > run->end ||
+			   fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS))
 		run_flush(state, run, -1, ts->order);
 	if (!run->count) {
 		*run = *fault;
@@ -103,8 +104,10 @@ static __always_inline void faults_flush(struct task_state *ts, struct wire_mm *
 /* Sends what kernel-mode faults did. */
 static __always_inline void kernel_faults_flush(struct task_state *ts, struct wire_mm *state)
 {
-	if (ts->kernel.count)
-		run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
+	if (!ts->kernel.count)
+		return;
+	ts->kernel.stack = ts->stack;
+	run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
 }
 
 /* Everything that @ts has not sent yet, as rows of @state: for when its thread or its mm ends. */
@@ -121,6 +124,7 @@ static __noinline int pending_flush(struct task_state *ts, struct wire_mm *state
 	if (ts->where == IN_SYSCALL) {
 		row.cause = WIRE_SYSCALL;
 		row.nr = ts->nr;
+		row.stack = ts->stack;
 	}
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
 	ts->dirty = 0;

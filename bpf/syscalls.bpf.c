@@ -76,6 +76,14 @@ static __always_inline bool maps_file(s32 nr, struct pt_regs *regs, long ret)
 	return nr == config.nr_mmap && !(ret < 0 && ret >= -4095) && !(SYSCALL_ARG3(regs) & map_anonymous);
 }
 
+/* Whether this call has mapped code: stacks through it are not to be walked by the list of before. */
+static __always_inline bool maps_code(s32 nr, struct pt_regs *regs, long ret)
+{
+	const long prot_exec = 4; /* PROT_EXEC */
+
+	return nr == config.nr_mmap && !(ret < 0 && ret >= -4095) && SYSCALL_ARG2(regs) & prot_exec;
+}
+
 /* Sends the row of the call that @ts returns from with @ret. */
 static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct pt_regs *regs)
 {
@@ -85,13 +93,19 @@ static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct 
 			   .ret = ret,
 			   .returned = 1,
 			   .count = 1,
-			   .order = ts->order };
+			   .order = ts->order,
+			   .stack = ts->stack };
 	struct wire_mm *state;
 
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
 	ts->dirty = 0;
 	if (maps_file(nr, regs, ret))
 		path_send(file_of_fd(SYSCALL_ARG4(regs)));
+	if (config.stacks && maps_code(nr, regs, ret)) {
+		state = mm_of_pending(ts);
+		if (state)
+			row.code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
+	}
 	if (ts->opened && row_send(ts->mm_id, &row, regs))
 		return 0;
 	state = mm_of_pending(ts);
@@ -117,6 +131,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
+	if (config.stacks && (listed || ts->dirty || ts->kernel.count))
+		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: sys_enter has sent all others. */
 	if (ts->kernel.count || ts->run.count || ts->fault_open) {
 		state = mm_of_pending(ts);
@@ -127,6 +143,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	}
 	if (listed || ts->dirty)
 		call_send(ts, nr, ret, regs);
+	ts->executed = 0;
+	ts->stack = 0;
 	ts->where = IN_USER;
 	return 0;
 }

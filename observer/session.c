@@ -119,11 +119,12 @@ static enum source_stacks stacks_of(enum stacks_mode mode)
 		return SOURCE_STACKS_NONE;
 	case STACKS_FP:
 		return SOURCE_STACKS_FP;
-	case STACKS_AUTO:
 	case STACKS_DWARF:
+		return SOURCE_STACKS_DWARF;
+	case STACKS_AUTO:
 		break;
 	}
-	return SOURCE_STACKS_DWARF;
+	return SOURCE_STACKS_AUTO;
 }
 
 static int source_try(struct session *session, const struct source_ops *ops, struct diag *diag)

@@ -5,6 +5,7 @@
 #include "source/bpf_decode.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
+#include "source/bpf_stacks.h"
 #include "source/source.h"
 
 #include <bpf/bpf.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,7 +29,11 @@ struct bpf_source {
 	struct bpf_kernel_side *side;
 	struct bpf_decode *decode;
 	struct bpf_late *late;
+	struct stack_store *store; /* NULL: no stacks are taken */
+	struct bpf_stacks *stacks; /* NULL: they need no rules */
 	struct ring_buffer *ring;
+	event_fn fn; /* of the look at hand */
+	void *ctx;
 	uint64_t orphan_since_ns;
 	int error; /* of a record's delivery, kept over libbpf's loop */
 	bool busy; /* the last look found records */
@@ -46,12 +52,43 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* 1 where the record was one of stacks, and is done with; 0 where not; -errno. */
+static int stack_record(struct bpf_source *bpf, const void *record, size_t size)
+{
+	const struct wire_head *head = record;
+	int err;
+
+	if (bpf->stacks)
+		return bpf_stacks_record(bpf->stacks, record, size);
+	if (!bpf->store || size < sizeof(*head) || head->kind != WIRE_STACK)
+		return 0;
+	err = stack_store_put(bpf->store, record, size);
+	return err ? err : 1;
+}
+
 static int ring_record(void *ctx, void *record, size_t size)
 {
 	struct bpf_source *bpf = ctx;
+	const struct wire_change *change = record;
+	int taken = stack_record(bpf, record, size);
 
+	bpf->error = taken < 0 ? taken : 0;
+	if (taken)
+		return bpf->error;
 	bpf->error = bpf_late_record(bpf->late, record, size);
+	if (!bpf->error && bpf->stacks && change->head.kind == WIRE_CHANGE && size >= sizeof(*change) &&
+	    change->code_order)
+		bpf_stacks_order(bpf->stacks, change->head.mm, change->code_order);
 	return bpf->error;
+}
+
+/* Takes what was decoded, on its way to whoever looks. */
+static int on_decoded(void *ctx, const struct event *event)
+{
+	struct bpf_source *bpf = ctx;
+	int err = bpf->stacks ? bpf_stacks_event(bpf->stacks, event) : 0;
+
+	return err ? err : bpf->fn(bpf->ctx, event);
 }
 
 /* Delivers all that is there. Returns the number of records, or -errno. */
@@ -59,7 +96,8 @@ static int ring_look(struct bpf_source *bpf, event_fn fn, void *ctx)
 {
 	int count, err;
 
-	bpf_decode_redirect(bpf->decode, fn, ctx);
+	bpf->fn = fn;
+	bpf->ctx = ctx;
 	err = bpf_late_prepare(bpf->late);
 	if (err)
 		return err;
@@ -70,6 +108,8 @@ static int ring_look(struct bpf_source *bpf, event_fn fn, void *ctx)
 	err = bpf_late_settle(bpf->late);
 	if (!err)
 		err = bpf_decode_settle(bpf->decode);
+	if (!err && bpf->stacks)
+		err = bpf_stacks_settle(bpf->stacks);
 	return err ? err : count;
 }
 
@@ -133,7 +173,9 @@ static void bpf_close(struct source *source)
 		return;
 	ring_buffer__free(bpf->ring);
 	bpf_late_free(bpf->late);
+	bpf_stacks_free(bpf->stacks);
 	bpf_decode_free(bpf->decode);
+	stack_store_free(bpf->store);
 	bpf_kernel_free(bpf->side);
 	free(bpf);
 }
@@ -178,23 +220,65 @@ static int targets_enter(struct bpf_source *bpf, const struct source_config *con
 	return err;
 }
 
+static enum wire_stacks stacks_mode(enum source_stacks stacks)
+{
+#ifdef __x86_64__
+	switch (stacks) {
+	case SOURCE_STACKS_NONE:
+	case SOURCE_STACKS_AUTO: /* not before short programs have them whole */
+		break;
+	case SOURCE_STACKS_FP:
+		return WIRE_STACKS_FP;
+	case SOURCE_STACKS_DWARF:
+		return WIRE_STACKS_CFI;
+	}
+#else
+	(void)stacks;
+#endif
+	return WIRE_STACKS_NONE;
+}
+
+static int stacks_open(struct bpf_source *bpf, const struct bpf_kernel_config *config)
+{
+	if (config->stacks == WIRE_STACKS_NONE)
+		return 0;
+	bpf->store = stack_store_new();
+	if (!bpf->store)
+		return -ENOMEM;
+	bpf_decode_set_stacks(bpf->decode, bpf->store);
+	if (config->stacks != WIRE_STACKS_CFI)
+		return 0;
+	bpf->stacks = bpf_stacks_new(bpf->side, bpf->store, config->stack_seed);
+	return bpf->stacks ? 0 : -errno;
+}
+
 static int bpf_open(const struct source_config *config, struct source **ret_source, struct diag *diag)
 {
-	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes, .follow = config->follow };
+	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes,
+						   .follow = config->follow,
+						   .stacks = stacks_mode(config->stacks) };
 	struct bpf_source *bpf = calloc(1, sizeof(*bpf));
 	int err;
 
 	if (!bpf)
 		return diag_set(diag, -ENOMEM, "out of memory");
 	bpf->source.ops = &source_bpf;
+	if (getrandom(&kernel_config.stack_seed, sizeof(kernel_config.stack_seed), GRND_NONBLOCK) < 0)
+		kernel_config.stack_seed = monotonic_ns();
 	err = bpf_kernel_load(&kernel_config, &bpf->side, diag);
 	if (err)
 		goto out;
-	bpf->decode = bpf_decode_new((uint64_t)sysconf(_SC_PAGESIZE), NULL, NULL);
+	bpf->decode = bpf_decode_new((uint64_t)sysconf(_SC_PAGESIZE), on_decoded, bpf);
 	bpf->late = bpf->decode ? bpf_late_new(bpf->side, bpf->decode) : NULL;
 	bpf->ring = ring_buffer__new(bpf_kernel_map_fd(bpf->side, "ring"), ring_record, bpf, NULL);
 	if (!bpf->late || !bpf->ring) {
 		err = diag_set(diag, -ENOMEM, "out of memory");
+		goto out;
+	}
+	err = stacks_open(bpf, &kernel_config);
+	if (err) {
+		err = diag_set(diag, err, "cannot prepare the walking of stacks: %s: use --stacks none",
+			       strerror(-err));
 		goto out;
 	}
 	err = bpf_kernel_attach(bpf->side, diag);
@@ -347,14 +431,13 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 
 static unsigned int bpf_caps(const struct source *source)
 {
-	(void)source;
-	return CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL;
+	return CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL | (((const struct bpf_source *)source)->store ? CAP_STACKS : 0);
 }
 
 const struct source_ops source_bpf = {
 	.name = "bpf",
 	.help = "eBPF on the kernel's tracepoints; for root",
-	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL,
+	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL | CAP_STACKS,
 	.selectable = true,
 	.probe = bpf_kernel_probe,
 	.open = bpf_open,

@@ -30,8 +30,9 @@ struct bpf_decode {
 	uint64_t page_size;
 	event_fn fn;
 	void *ctx;
-	struct event held;	   /* an actor's row that may still grow */
-	char held_name[WIRE_COMM]; /* its name, where that is no static string */
+	struct stack_store *stacks; /* NULL: none are taken */
+	struct event held;	    /* an actor's row that may still grow */
+	char held_name[WIRE_COMM];  /* its name, where that is no static string */
 	bool holds;
 	unsigned int next_path; /* to be overwritten next */
 	struct pending_path paths[PENDING_PATHS];
@@ -57,6 +58,11 @@ void bpf_decode_redirect(struct bpf_decode *decode, event_fn fn, void *ctx)
 {
 	decode->fn = fn;
 	decode->ctx = ctx;
+}
+
+void bpf_decode_set_stacks(struct bpf_decode *decode, struct stack_store *store)
+{
+	decode->stacks = store;
 }
 
 struct usage bpf_decode_usage(const struct bpf_decode *decode, const struct wire_pages *pages)
@@ -253,6 +259,8 @@ static int change_decode(struct bpf_decode *decode, const struct wire_change *wi
 		change->has_ret = wire->returned;
 		args_take(decode, wire, change);
 	}
+	if (wire->stack && decode->stacks)
+		stack_store_fill(decode->stacks, wire->stack, change);
 	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
 		return actor_hold(decode, &event);
 	return decode->fn(decode->ctx, &event);
@@ -444,6 +452,9 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 		return size >= sizeof(struct wire_mark) ? mark_decode(decode, record) : -EBADMSG;
 	case WIRE_PROC_EXIT:
 		return size >= sizeof(struct wire_proc_exit) ? proc_exit_decode(decode, record) : -EBADMSG;
+	case WIRE_STACK: /* for the keeper of stacks, before they come here */
+	case WIRE_STACK_COPY:
+		return -EBADMSG;
 	case WIRE_PATH:
 		return size >= offsetof(struct wire_path, text) ? path_keep(decode, record, size) : -EBADMSG;
 	}

@@ -5,6 +5,7 @@
 
 #include "bpf/wire.h"
 #include "event/event.h"
+#include "source/stack_store.h"
 
 #include <stddef.h>
 
@@ -18,6 +19,9 @@ void bpf_decode_free(struct bpf_decode *decode);
 
 /* Delivers from now on to @fn. */
 void bpf_decode_redirect(struct bpf_decode *decode, event_fn fn, void *ctx);
+
+/* Has rows get their stacks from @store, which is borrowed. */
+void bpf_decode_set_stacks(struct bpf_decode *decode, struct stack_store *store);
 
 /* Decodes one record of @size bytes. 0; -EBADMSG where it is none; what the event function returned. */
 int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size);

@@ -102,6 +102,8 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->cpu_count = (uint32_t)cpus;
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
+	config->stacks = wanted->stacks;
+	config->stack_seed = wanted->stack_seed;
 	config->nr_write = SYS_write;
 	config->nr_execve = nr_of("execve");
 	config->nr_execveat = nr_of("execveat");

@@ -17,6 +17,8 @@ struct bpf_kernel_side; /* the loaded object */
 struct bpf_kernel_config {
 	uint64_t ring_bytes; /* 0 = default; rounded up to a power of two of pages */
 	bool follow;
+	enum wire_stacks stacks;
+	uint64_t stack_seed;
 };
 
 /* Whether this process may load and attach the programs, and what is missing otherwise. 0 or -errno with @diag. */

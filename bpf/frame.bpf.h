@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* frame: from one frame of a user's stack to its caller's: by the rules that the loader has compiled from .eh_frame, or
+ * along frame pointers. */
+#ifndef HEAPTRACE_FRAME_BPF_H
+#define HEAPTRACE_FRAME_BPF_H
+
+#include "bpf/wire_stack.h"
+
+#define WINDOW_WORDS 8
+
+struct table_chunk {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TABLE_CHUNK_PAGES);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(struct wire_page));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, TABLE_CHUNKS);
+	__type(key, u32);
+	__array(values, struct table_chunk);
+} chunks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, STACK_OBJECTS);
+	__type(key, u32);
+	__type(value, struct wire_object);
+} objects SEC(".maps");
+
+enum walk_end {
+	WALK_ON,
+	WALK_WHOLE,   /* reached the start routine */
+	WALK_STOPPED, /* nothing is known further up */
+	WALK_UNKNOWN, /* user space may know more */
+};
+
+/* The frame that a walk has come to. */
+struct walk_frame {
+	u64 regs[STACK_REGISTERS];
+	u64 pc;
+	u64 cfa;
+	u64 slot;		  /* where the innermost frame's return address lies, 0 = nowhere */
+	u64 window[WINDOW_WORDS]; /* what lies below the CFA */
+	struct wire_rule rule;
+	u32 window_read;
+	u32 known; /* bits of the registers that are known */
+	u32 exact; /* pc is the next instruction's address, not the end of a call */
+	u32 outer; /* it is not the innermost one */
+};
+
+/* The functions that are not static are verified once, by themselves, and not again in each state that they are called
+ * in: that is what keeps loading short. */
+
+/* Without a branch, so that the verifier has one path: @half where @entry <= @wanted, both below 2^63; else 0. */
+static __always_inline u32 half_if(u64 entry, u64 wanted, u32 half)
+{
+	u64 less = entry - wanted - 1; /* bit 63 is its sign */
+
+	asm volatile("%[less] >>= 63" : [less] "+r"(less));
+	return (u32)less * half;
+}
+
+static __always_inline struct wire_page *page_get(u32 number)
+{
+	u32 chunk = number >> TABLE_CHUNK_SHIFT, index = number & (TABLE_CHUNK_PAGES - 1);
+	void *map = bpf_map_lookup_elem(&chunks, &chunk);
+
+	return map ? bpf_map_lookup_elem(map, &index) : NULL;
+}
+
+/* The last of @page's addresses that is not above @pc. */
+static __always_inline u32 page_search(const struct wire_page *page, u32 pc)
+{
+	u32 at = 0;
+
+	for (u32 half = TABLE_FAN / 2; half; half >>= 1)
+		at += half_if(page->pcs[at + half], pc, half);
+	return at;
+}
+
+/* Has @frame->rule be the one for @pc of the object numbered @index. */
+__noinline int rule_find(struct walk_frame *frame, u32 index, u64 pc)
+{
+	struct wire_object *object = bpf_map_lookup_elem(&objects, &index);
+	struct wire_page *page;
+	u32 at = 0, rule;
+
+	if (!frame || !object || object->state == OBJECT_UNKNOWN)
+		return WALK_UNKNOWN;
+	pc -= object->base;
+	if (object->state != OBJECT_READY || pc >= ~0u)
+		return WALK_STOPPED;
+	if (object->depth > 2) {
+		page = page_get(object->level[2]);
+		if (!page)
+			return WALK_UNKNOWN;
+		at = page_search(page, pc);
+	}
+	if (object->depth > 1) {
+		page = page_get(object->level[1] + at);
+		if (!page)
+			return WALK_UNKNOWN;
+		at = at * TABLE_FAN + page_search(page, pc);
+	}
+	page = page_get(object->level[0] + at);
+	if (!page)
+		return WALK_UNKNOWN;
+	rule = page->rule_of[page_search(page, pc)];
+	page = page_get(object->rules + (rule >> TABLE_RULE_SHIFT));
+	if (!page)
+		return WALK_UNKNOWN;
+	frame->rule = page->rules[rule & (TABLE_RULES - 1)];
+	return WALK_ON;
+}
+
+/* Reads what was saved as @how says, at @off, into *@out. Where that is the CFA it was read with the window, mostly. */
+static __always_inline bool saved_read(struct walk_frame *frame, u32 how, s32 off, u64 *out)
+{
+	u64 address = frame->cfa + (s64)off;
+	u32 word = (u32)(off + WINDOW_WORDS * 8);
+
+	if (how == SAVED_RSP)
+		address = frame->regs[STACK_RSP] + (s64)off;
+	else if (how == SAVED_RBP)
+		address = frame->regs[STACK_RBP] + (s64)off;
+	else if (frame->window_read && word < WINDOW_WORDS * 8 && !(word & 7)) {
+		*out = frame->window[word >> 3 & (WINDOW_WORDS - 1)];
+		return true;
+	}
+	return !bpf_probe_read_user(out, sizeof(*out), (const void *)address);
+}
+
+/* Computes the CFA as the frame's rule says. */
+static __always_inline u32 cfa_find(struct walk_frame *frame)
+{
+	const struct wire_rule *rule = &frame->rule;
+	u32 reg = rule->reg & (STACK_REGISTERS - 1);
+	u64 base = frame->regs[reg];
+
+	if (rule->cfa == RULE_END)
+		return WALK_WHOLE;
+	if (rule->cfa == RULE_PLT) {
+		frame->cfa = frame->regs[STACK_RSP] + 8 + ((frame->pc & 15) >= (u64)rule->off ? 8 : 0);
+		return WALK_ON;
+	}
+	if ((rule->cfa != RULE_REG && rule->cfa != RULE_DEREF) || !(frame->known >> reg & 1))
+		return WALK_UNKNOWN;
+	base += (s64)rule->off;
+	if (rule->cfa == RULE_DEREF) {
+		if (bpf_probe_read_user(&base, sizeof(base), (const void *)base))
+			return WALK_STOPPED;
+		base += (s64)rule->add;
+	}
+	frame->cfa = base;
+	return WALK_ON;
+}
+
+/* From a frame to its caller, by the frame's rule. */
+__noinline int caller_find(struct walk_frame *frame)
+{
+	u64 rbp, rbx, pc = 0;
+	u32 end, saved;
+
+	if (!frame)
+		return WALK_STOPPED;
+	rbp = frame->regs[STACK_RBP];
+	rbx = frame->regs[STACK_RBX];
+	saved = frame->rule.saved;
+	end = cfa_find(frame);
+	if (end != WALK_ON)
+		return end;
+	frame->window_read = !bpf_probe_read_user(frame->window, sizeof(frame->window),
+						  (const void *)(frame->cfa - sizeof(frame->window)));
+	if (!saved_read(frame, RULE_SAVED_RA(saved), frame->rule.ra, &pc))
+		return WALK_STOPPED;
+	if (RULE_SAVED_RBP(saved) != SAVED_NOT && !saved_read(frame, RULE_SAVED_RBP(saved), frame->rule.rbp, &rbp))
+		return WALK_STOPPED;
+	if (RULE_SAVED_RBX(saved) != SAVED_NOT && !saved_read(frame, RULE_SAVED_RBX(saved), frame->rule.rbx, &rbx))
+		return WALK_STOPPED;
+	if (!frame->outer && RULE_SAVED_RA(saved) == SAVED_CFA)
+		frame->slot = frame->cfa + (s64)frame->rule.ra;
+	frame->regs[STACK_RSP] = frame->cfa;
+	frame->regs[STACK_RBP] = rbp;
+	frame->regs[STACK_RBX] = rbx;
+	frame->known = 1 << STACK_RSP | 1 << STACK_RBP | 1 << STACK_RBX;
+	frame->pc = pc;
+	frame->exact = frame->rule.signalled;
+	frame->outer = 1;
+	return WALK_ON;
+}
+
+/* One step along frame pointers. */
+__noinline int pointer_step(struct walk_frame *frame)
+{
+	u64 pair[2];
+	u64 rbp;
+
+	if (!frame)
+		return WALK_STOPPED;
+	rbp = frame->regs[STACK_RBP];
+	if (!rbp)
+		return WALK_WHOLE;
+	if (rbp & 7 || rbp < frame->regs[STACK_RSP] || bpf_probe_read_user(pair, sizeof(pair), (const void *)rbp))
+		return WALK_STOPPED;
+	frame->regs[STACK_RSP] = rbp + 16;
+	frame->regs[STACK_RBP] = pair[0];
+	frame->known = 1 << STACK_RSP | 1 << STACK_RBP;
+	frame->pc = pair[1];
+	frame->exact = 0;
+	frame->outer = 1;
+	return WALK_ON;
+}
+
+#endif

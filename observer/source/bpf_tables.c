@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "source/bpf_tables.h"
+
+#include "source/table.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct bpf_tables {
+	struct wire_object *objects; /* shared with the programs */
+	uint32_t object_count;
+	int chunks_fd;
+	struct wire_page *chunks[TABLE_CHUNKS]; /* shared with the programs; NULL: not made yet */
+	uint32_t page_count;			/* given away */
+	struct map indices;			/* serial of a file -> its object */
+};
+
+#define CHUNK_BYTES   (TABLE_CHUNK_PAGES * sizeof(struct wire_page))
+#define OBJECTS_BYTES (STACK_OBJECTS * sizeof(struct wire_object))
+
+static void *map_share(int fd, size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *memory = mmap(NULL, (bytes + page - 1) / page * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Makes the chunk @number. Replacing an entry of a map of maps waits for all programs that run: they are few and large. */
+static int chunk_make(struct bpf_tables *tables, uint32_t number)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "ht_rules", sizeof(uint32_t), sizeof(struct wire_page),
+				TABLE_CHUNK_PAGES, &options);
+	int err = 0;
+
+	if (fd < 0)
+		return fd;
+	tables->chunks[number] = map_share(fd, CHUNK_BYTES);
+	if (!tables->chunks[number])
+		err = -errno;
+	else if (bpf_map_update_elem(tables->chunks_fd, &number, &fd, BPF_ANY))
+		err = -errno;
+	if (err && tables->chunks[number]) {
+		munmap(tables->chunks[number], CHUNK_BYTES);
+		tables->chunks[number] = NULL;
+	}
+	close(fd); /* the map of maps holds it */
+	return err;
+}
+
+struct bpf_tables *bpf_tables_new(struct bpf_kernel_side *side)
+{
+	struct bpf_tables *tables = calloc(1, sizeof(*tables));
+	int err = -ENOMEM;
+
+	if (!tables)
+		return NULL;
+	tables->chunks_fd = bpf_kernel_map_fd(side, "chunks");
+	tables->objects = map_share(bpf_kernel_map_fd(side, "objects"), OBJECTS_BYTES);
+	if (tables->objects)
+		err = chunk_make(tables, 0);
+	if (!err)
+		return tables;
+	bpf_tables_free(tables);
+	errno = -err;
+	return NULL;
+}
+
+void bpf_tables_free(struct bpf_tables *tables)
+{
+	if (!tables)
+		return;
+	for (uint32_t i = 0; i < TABLE_CHUNKS; i++)
+		if (tables->chunks[i])
+			munmap(tables->chunks[i], CHUNK_BYTES);
+	if (tables->objects)
+		munmap(tables->objects, OBJECTS_BYTES);
+	map_free(&tables->indices);
+	free(tables);
+}
+
+static struct wire_page *page_at(void *ctx, uint32_t number)
+{
+	struct bpf_tables *tables = ctx;
+	uint32_t chunk = number >> TABLE_CHUNK_SHIFT;
+
+	if (chunk >= TABLE_CHUNKS || (!tables->chunks[chunk] && chunk_make(tables, chunk)))
+		return NULL;
+	return &tables->chunks[chunk][number & (TABLE_CHUNK_PAGES - 1)];
+}
+
+/* Compiles @file and hands it to the programs as @out, the state last. */
+static void object_publish(struct bpf_tables *tables, const struct unwind_file *file, struct wire_object *out)
+{
+	struct wire_object object = { .state = OBJECT_BARE };
+	struct table *table = NULL;
+
+	if (file->usable && !table_compile(&file->object, &table) &&
+	    !table_write(table, tables->page_count, page_at, tables, &object))
+		tables->page_count += table_pages(table);
+	table_free(table);
+	memcpy((char *)out + sizeof(out->state), (char *)&object + sizeof(object.state),
+	       sizeof(object) - sizeof(object.state));
+	__atomic_store_n(&out->state, object.state, __ATOMIC_RELEASE);
+}
+
+int bpf_tables_index(struct bpf_tables *tables, const struct unwind_file *file)
+{
+	struct wire_object *object = map_get(&tables->indices, file->serial);
+
+	if (!object) {
+		if (tables->object_count == STACK_OBJECTS)
+			return -ENOSPC;
+		object = &tables->objects[tables->object_count];
+		if (map_put(&tables->indices, file->serial, object))
+			return -ENOMEM;
+		tables->object_count++;
+		object_publish(tables, file, object);
+	}
+	return (int)(object - tables->objects);
+}
