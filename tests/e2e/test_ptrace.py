@@ -125,10 +125,12 @@ def command_outlives_heaptrace(t, source):
 def killed_at_any_moment(t, source):
     """From the start on: the command has not begun, or does all its work."""
     chance, done, work = random.Random(7), 0, new_path("-status")
-    for _ in range(12):
+    for n in range(12):
         script = f"echo begun >{work}; {prog('storm')} own 4 10 >/dev/null 2>&1; echo $? >{work}"
         with subprocess.Popen([HEAPTRACE, "-s", source, "-o", "/dev/null", "--", "/bin/sh", "-c", script],
                               env=harness.environment(), stderr=subprocess.DEVNULL, start_new_session=True) as popen:
+            if n % 2:
+                wait_until(lambda: os.path.exists(work), "the command to begin")
             try:
                 popen.wait(chance.random() * 0.1)
             except subprocess.TimeoutExpired:
@@ -144,7 +146,7 @@ def killed_at_any_moment(t, source):
         done += 1
         if said != "0\n":
             t.ok(False, "the command ends as it should", repr(said))
-    t.ok(done > 0, f"the command did its work {done} times of 12")
+    t.ok(done >= 6, f"the command did its work {done} times of 12")
 
 
 def members_of(group):
@@ -207,7 +209,7 @@ def without_perf_events(t, source):
         done = run([refuse, number, HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--", *command])
         done.path = path
         if t.balanced(done, f"{name}: books balance"):
-            t.equal(done.books.header["caps"], ["syscalls"], f"{name}: it does not claim to see faults")
+            t.ok("faults" not in done.books.header["caps"], f"{name}: it does not claim to see faults", done.books.header)
             if done.points:
                 t.agrees(done, name=f"{name}: readings agree")
 
