@@ -25,8 +25,9 @@
 #define TICK_US		50000 /* faults are collected and threads in need looked after that often */
 #define TICK_WAITING_US 1000  /* while Yama does not allow to trace the child yet */
 #define SETTLE_TICKS	2
-#define PATIENCE_NS	500000000ull /* for threads to stop; one in an uninterruptible sleep may not */
-#define RUNS_MAX	8192	     /* of faults, that wait to be booked */
+#define PATIENCE_NS	500000000ull  /* for threads to stop; one in an uninterruptible sleep may not */
+#define DETACH_NS	5000000000ull /* likewise; one that is let go without having stopped can see EINTR */
+#define RUNS_MAX	8192	      /* of faults, that wait to be booked */
 
 static volatile sig_atomic_t ticks, buffer_fills, signalled;
 
@@ -236,7 +237,7 @@ static bool one_step(struct loop *loop)
 static _Noreturn void let_go(struct loop *loop)
 {
 	struct tracer *tracer = &loop->tracer;
-	uint64_t deadline_ns = tracer_now_ns() + PATIENCE_NS;
+	uint64_t deadline_ns = tracer_now_ns() + DETACH_NS;
 	struct ptrace_task *task;
 	size_t pos = 0;
 
