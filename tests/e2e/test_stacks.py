@@ -205,6 +205,19 @@ def programs(t, source):
              *[[hex(frame["addr"]) for frame in row["stack"]] for row in broken[:5]])
 
 
+@case("stacks")
+def frame_pointers(t, source):
+    """Along frame pointers alone: the caller of a library function that has none is left out."""
+    path = build("-O0 -fno-omit-frame-pointer")
+    done = observe(source, [path], "--stacks", "fp")
+    if not t.balanced(done):
+        return
+    t.ok("stacks" in done.books.header["caps"], "caps say that stacks are taken", done.books.header)
+    rows = rows_of(done, 201)
+    chain = Symbols(path, done.out).chain(frames_of(rows[0])) if rows else []
+    t.equal(chain[-3:], ["chain_beta", "chain_alpha", "main"], "frames follow each other", rows)
+
+
 @case()
 def none_when_not_wanted(t, source):
     done = observe(source, ["/bin/true"], "--stacks", "none")
