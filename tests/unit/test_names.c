@@ -253,7 +253,7 @@ static void feed_mmap(struct names_live *live, void *start, size_t len, int prot
 static void test_mapped_later(void **state)
 {
 	struct names_live live = { NULL };
-	size_t bytes = 1 << 16;
+	size_t bytes = 16 << 20; /* more than any build of this program has of code */
 	char path[512] = "";
 	Dl_info info;
 	void *start;
