@@ -35,6 +35,8 @@ typedef __s64 s64;
 #include "bpf/stack.bpf.h"
 #include "bpf/vma.bpf.h"
 
+#include "bpf/code.bpf.h"
+
 #include "bpf/faults.bpf.c"
 #include "bpf/life.bpf.c"
 #include "bpf/seed.bpf.c"

@@ -38,9 +38,26 @@ struct super_block {
 	struct dentry *s_root;
 };
 
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
+};
+
 struct inode {
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	s64 i_size;
+	s64 i_mtime_sec;
+	u32 i_mtime_nsec;
+};
+
+/* From 6.6 to 6.10, and before. */
+struct inode___66 {
+	struct timespec64 __i_mtime;
+};
+
+struct inode___61 {
+	struct timespec64 i_mtime;
 };
 
 struct qstr {

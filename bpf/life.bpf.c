@@ -89,8 +89,10 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	__builtin_memset(&ts->code, 0, sizeof(ts->code));
 	ts->mm = id ? (u64)mm : 0;
 	ts->mm_id = id;
-	if (id)
-		vmas_send(task, id);
+	if (!id)
+		return 0;
+	vmas_send(task, id);
+	code_update(id, 0);
 	return 0;
 }
 

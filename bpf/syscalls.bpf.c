@@ -103,8 +103,10 @@ static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct 
 		path_send(file_of_fd(SYSCALL_ARG4(regs)));
 	if (config.stacks && maps_code(nr, regs, ret)) {
 		state = mm_of_pending(ts);
-		if (state)
+		if (state) {
 			row.code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
+			code_update(ts->mm_id, row.code_order);
+		}
 	}
 	if (ts->opened && row_send(ts->mm_id, &row, regs))
 		return 0;

@@ -106,7 +106,7 @@ struct wire_mapping {
 #define SPACE_MAPPINGS	    256
 #define SPACE_MAPPING_SHIFT 8
 
-#define SPACE_NO_START INT64_MAX
+#define SPACE_NO_START (~0ull >> 1)
 
 /* The code that one mm has mapped, by address; unused starts are SPACE_NO_START. */
 struct wire_space {
@@ -114,6 +114,22 @@ struct wire_space {
 	u32 more;	/* not all found room: what is not here may be known to the reader */
 	u64 code_order; /* the mm's when this was the state of things */
 	struct wire_mapping mappings[SPACE_MAPPINGS];
+};
+
+/* A file in the state in which its rules were compiled; all 0: the vDSO. */
+struct wire_file {
+	u64 inode, size;
+	s64 mtime_s;
+	u32 mtime_ns;
+	u32 dev; /* the kernel's dev_t */
+};
+
+/* Where its rules are. An address in a mapping is at the mapping's start, less its offset in the file, plus shift plus
+ * the object's own address. */
+struct wire_known {
+	u64 shift;
+	u32 object;
+	u32 pad;
 };
 
 /* A stack whose rows come from now on. Sent once per id, mostly; twice does no harm. */

@@ -136,6 +136,7 @@ static int source_try(struct session *session, const struct source_ops *ops, str
 		.child = session->launch.pid,
 		.follow = options->follow,
 		.stacks = stacks_of(options->stacks),
+		.program = options->cmd ? options->cmd[0] : NULL,
 		.ring_bytes = options->ring_bytes,
 	};
 	int err = ops->probe ? ops->probe(diag) : 0;

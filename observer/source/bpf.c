@@ -281,6 +281,8 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 			       strerror(-err));
 		goto out;
 	}
+	if (bpf->stacks && config->child > 0)
+		bpf_stacks_expect(bpf->stacks, config->program);
 	err = bpf_kernel_attach(bpf->side, diag);
 	if (!err)
 		err = targets_enter(bpf, config, diag);

@@ -4,12 +4,17 @@
 #include "event/memcalls.h"
 #include "source/bpf_tables.h"
 #include "source/unwind.h"
+#include "source/unwind_file.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -318,6 +323,54 @@ void bpf_stacks_order(struct bpf_stacks *stacks, uint64_t mm, uint64_t code_orde
 		code->order = code_order;
 }
 
+static void file_expect(struct bpf_stacks *stacks, const char *path)
+{
+	struct unwind_map map = { .kind = UNWIND_FILE };
+	struct unwind_file *file;
+	struct stat status;
+
+	if (stat(path, &status))
+		return;
+	map.path = (char *)path;
+	map.dev = status.st_dev;
+	map.inode = status.st_ino;
+	file = file_get(stacks->cache, getpid(), &map);
+	if (file)
+		(void)bpf_tables_index(stacks->tables, file);
+}
+
+/* Most programs have the C library and the loader that this one has. */
+static int library_expect(struct dl_phdr_info *info, size_t size, void *ctx)
+{
+	(void)size;
+	if (strstr(info->dlpi_name, "/libc.so") || strstr(info->dlpi_name, "/ld-linux"))
+		file_expect(ctx, info->dlpi_name);
+	return 0;
+}
+
+void bpf_stacks_expect(struct bpf_stacks *stacks, const char *program)
+{
+	const char *folders = program && !strchr(program, '/') ? getenv("PATH") : NULL;
+	struct unwind_file *vdso = file_vdso(stacks->cache);
+	char path[PATH_MAX];
+
+	if (vdso)
+		(void)bpf_tables_index(stacks->tables, vdso);
+	dl_iterate_phdr(library_expect, stacks);
+	if (program && !folders)
+		file_expect(stacks, program);
+	while (folders && *folders) {
+		size_t len = strcspn(folders, ":");
+
+		if (snprintf(path, sizeof(path), "%.*s/%s", (int)len, folders, program) < (int)sizeof(path) &&
+		    !access(path, X_OK)) {
+			file_expect(stacks, path);
+			return;
+		}
+		folders += len + (folders[len] == ':');
+	}
+}
+
 /* What to take from an address in @map to have its object's own. False where no code of the object is there. */
 static bool bias_find(const struct unwind_map *map, uint64_t *ret_bias)
 {
@@ -360,6 +413,10 @@ static int code_publish(struct bpf_stacks *stacks, struct code *code)
 	struct wire_space *space = &stacks->space;
 
 	code->is_changed = false;
+	/* What the programs have made themselves is as good, unless they did not know all files. */
+	if (!bpf_map_lookup_elem(stacks->spaces_fd, &code->mm, space) &&
+	    (space->code_order > code->order || (space->code_order == code->order && !space->more)))
+		return 0;
 	if (code->is_doubtful) {
 		unwind_space_read(code->space); /* as far as the process still is: what was known stays, otherwise */
 		code->is_doubtful = false;

@@ -16,6 +16,10 @@ struct bpf_stacks *bpf_stacks_new(struct bpf_kernel_side *side, struct stack_sto
 /* Frees it; NULL is legal. */
 void bpf_stacks_free(struct bpf_stacks *stacks);
 
+/* Compiles @program (as execvp(3) would find it; NULL: none), the loader and the C library, and the vDSO, ahead of an exec:
+ * so that its first calls can be walked in the kernel. */
+void bpf_stacks_expect(struct bpf_stacks *stacks, const char *program);
+
 /* Takes a record of the ring before it is decoded. 1 where it was one of stacks, 0 where it is for others, or -errno. */
 int bpf_stacks_record(struct bpf_stacks *stacks, const void *record, size_t size);
 

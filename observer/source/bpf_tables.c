@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 struct bpf_tables {
 	struct wire_object *objects; /* shared with the programs */
 	uint32_t object_count;
-	int chunks_fd;
+	int chunks_fd, known_fd;
 	struct wire_page *chunks[TABLE_CHUNKS]; /* shared with the programs; NULL: not made yet */
 	uint32_t page_count;			/* given away */
 	struct map indices;			/* serial of a file -> its object */
@@ -61,6 +62,7 @@ struct bpf_tables *bpf_tables_new(struct bpf_kernel_side *side)
 	if (!tables)
 		return NULL;
 	tables->chunks_fd = bpf_kernel_map_fd(side, "chunks");
+	tables->known_fd = bpf_kernel_map_fd(side, "known_files");
 	tables->objects = map_share(bpf_kernel_map_fd(side, "objects"), OBJECTS_BYTES);
 	if (tables->objects)
 		err = chunk_make(tables, 0);
@@ -94,6 +96,25 @@ static struct wire_page *page_at(void *ctx, uint32_t number)
 	return &tables->chunks[chunk][number & (TABLE_CHUNK_PAGES - 1)];
 }
 
+/* Has the programs recognise @file, unless its code lies in several segments: then only the loader can tell them apart.
+ * Where this fails, they wait for the loader. */
+static void file_publish(struct bpf_tables *tables, const struct unwind_file *file, uint32_t index)
+{
+	const struct object_segment *segment = &file->object.segments[0];
+	struct wire_known known = { .shift = segment->offset - segment->addr, .object = index };
+	struct wire_file key = { 0 };
+
+	if (file->object.segment_count != 1)
+		return;
+	if (file->inode)
+		key = (struct wire_file){ .inode = file->inode,
+					  .size = file->size,
+					  .mtime_s = file->mtime_ns / 1000000000,
+					  .mtime_ns = (uint32_t)(file->mtime_ns % 1000000000),
+					  .dev = (uint32_t)(major(file->dev) << 20 | minor(file->dev)) };
+	bpf_map_update_elem(tables->known_fd, &key, &known, BPF_ANY);
+}
+
 /* Compiles @file and hands it to the programs as @out, the state last. */
 static void object_publish(struct bpf_tables *tables, const struct unwind_file *file, struct wire_object *out)
 {
@@ -121,6 +142,8 @@ int bpf_tables_index(struct bpf_tables *tables, const struct unwind_file *file)
 			return -ENOMEM;
 		tables->object_count++;
 		object_publish(tables, file, object);
+		if (object->state == OBJECT_READY)
+			file_publish(tables, file, (uint32_t)(object - tables->objects));
 	}
 	return (int)(object - tables->objects);
 }

@@ -112,12 +112,11 @@ VARIANTS = {
 }
 
 
-@case("stacks")
-def known_chains(t, source):
+def check_variants(t, source, *options):
     for what, (flags, link) in VARIANTS.items():
         path = build(flags, link)
         command = [path] if "STATIC" in flags else [path, plugin("-O2")]
-        done = observe(source, command)
+        done = observe(source, command, *options)
         if not t.balanced(done, f"{what}: books balance"):
             continue
         chains = CHAINS if "STATIC" in flags else {**CHAINS, **PLUGIN}
@@ -127,6 +126,21 @@ def known_chains(t, source):
         deep = rows_of(done, TOO_DEEP)
         t.ok(len(deep) == 1 and len(frames_of(deep[0])) == 127 and not deep[0]["stack_complete"], f"{what}: too deep a stack", deep)
         t.ok(deep and set(symbols.chain(frames_of(deep[0]))) == {"chain_gamma", "chain_deep"}, f"{what}: its innermost frames")
+
+
+@case("stacks")
+def known_chains(t, source):
+    check_variants(t, source)
+
+
+@case(sources=["bpf"])
+def walked_in_the_kernel(t, source):
+    """The bpf source takes stacks where it is asked to."""
+    check_variants(t, source, "--stacks", "dwarf")
+    done = observe(source, ["/bin/true"], "--stacks", "dwarf")
+    rows = [row for row in done.books.rows if row["cause"] in ("syscall", "fault", "kernel-fault") and row["name"] != "execve"]
+    t.ok(len(rows) > 20, "rows of a small program", len(rows))
+    t.none([row for row in rows if not row["stack_complete"]], "and all their stacks are whole")
 
 
 @case("stacks")
