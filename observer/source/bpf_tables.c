@@ -42,9 +42,7 @@ static int chunk_make(struct bpf_tables *tables, uint32_t number)
 	if (fd < 0)
 		return fd;
 	tables->chunks[number] = map_share(fd, CHUNK_BYTES);
-	if (!tables->chunks[number])
-		err = -errno;
-	else if (bpf_map_update_elem(tables->chunks_fd, &number, &fd, BPF_ANY))
+	if (!tables->chunks[number] || bpf_map_update_elem(tables->chunks_fd, &number, &fd, BPF_ANY))
 		err = -errno;
 	if (err && tables->chunks[number]) {
 		munmap(tables->chunks[number], CHUNK_BYTES);

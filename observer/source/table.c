@@ -249,6 +249,22 @@ static struct wire_rule rule_convert(const struct cfi *cfi, const struct cfi_row
 	return rule;
 }
 
+/* Room for twice as many rows. */
+static int rows_widen(struct compiler *compiler)
+{
+	size_t room = compiler->room ? compiler->room * 2 : 4096;
+	struct row *rows;
+
+	if (room / 2 > TABLE_ROWS_MAX)
+		return -E2BIG;
+	rows = reallocarray(compiler->rows, room, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	compiler->rows = rows;
+	compiler->room = room;
+	return 0;
+}
+
 /* Adds a row, or has the last one say this where it begins at the same address or says the same. */
 static int row_add(struct compiler *compiler, uint64_t addr, uint16_t rule)
 {
@@ -261,14 +277,11 @@ static int row_add(struct compiler *compiler, uint64_t addr, uint16_t rule)
 		last->rule = rule;
 		return 0;
 	}
-	if (compiler->count == compiler->room) {
-		size_t room = compiler->room ? compiler->room * 2 : 4096;
-		struct row *rows = room > 2 * TABLE_ROWS_MAX ? NULL : reallocarray(compiler->rows, room, sizeof(*rows));
+	if (!compiler->rows || compiler->count == compiler->room) {
+		int err = rows_widen(compiler);
 
-		if (!rows)
-			return room > 2 * TABLE_ROWS_MAX ? -E2BIG : -ENOMEM;
-		compiler->rows = rows;
-		compiler->room = room;
+		if (err)
+			return err;
 	}
 	compiler->rows[compiler->count++] = (struct row){ .pc = pc, .rule = rule };
 	return 0;
