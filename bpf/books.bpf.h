@@ -1,96 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* books: the double entry of one mm on the kernel side: open, what changed and who did it, close.
  *
- * RSS: the kernel keeps each counter as a common count plus one slot per CPU, and moves a slot into the count when it
- * grows past a batch. rss_stat fires right after an addition, on the CPU that made it, so the change is what this slot
- * gained since it was last booked; where the slot reads 0 it was just flushed, and what the count gained is booked
- * too. Shadows are exchanged atomically: each page is booked once, by somebody.
+ * RSS: rss.bpf.h says where the kernel keeps it and what has changed.
  *
  * VIRT: total_vm changes under the mmap write lock only, or right after its holder downgraded it (munmap). So what it
  * gained when that thread lets go is that thread's. */
 #ifndef HEAPTRACE_BOOKS_BPF_H
 #define HEAPTRACE_BOOKS_BPF_H
-
-struct counter {
-	s64 count;
-	u64 slots; /* percpu pointer */
-};
-
-#define COUNTER_OF(mm, member)                                                     \
-	(struct counter)                                                           \
-	{                                                                          \
-		(mm)->rss_stat[member].count, (u64)(mm)->rss_stat[member].counters \
-	}
-
-/* The @member-th counter of a trusted @mm; the verifier wants constant offsets. */
-static __always_inline struct counter counter_of(struct mm_struct *mm, u32 member)
-{
-	switch (member) {
-	case WIRE_FILE:
-		return COUNTER_OF(mm, WIRE_FILE);
-	case WIRE_ANON:
-		return COUNTER_OF(mm, WIRE_ANON);
-	case WIRE_SWAP:
-		return COUNTER_OF(mm, WIRE_SWAP);
-	default:
-		return COUNTER_OF(mm, WIRE_SHMEM);
-	}
-}
-
-static __always_inline s32 slot_read(u64 slots, u32 cpu)
-{
-	s32 slot = 0;
-
-	bpf_probe_read_kernel(&slot, sizeof(slot), (void *)(slots + percpu_offset[cpu & (WIRE_CPUS - 1)]));
-	return slot;
-}
-
-/* Two CPUs that flush the same counter at once may take each other's pages into their rows: the sum stays true, the
- * rows do not. It shows where the effect is known apart from that: a user fault on anonymous memory brings one page, or
- * a large folio of a power of two. */
-static __always_inline void swap_count(struct wire_mm *state, struct task_state *ts, u32 member, s64 delta)
-{
-	if (member != WIRE_ANON || !ts || !ts->fault_open || ts->where != IN_USER)
-		return;
-	if (delta <= 0 || (delta & (delta - 1)))
-		__sync_fetch_and_add(&state->swapped_pages, delta < 1 ? 1 - delta : delta - 1);
-}
-
-/* What @member of @mm gained on this CPU since it was last booked; books it. */
-static __always_inline s64 rss_take(struct wire_mm *state, struct mm_struct *mm, u32 member, struct task_state *ts)
-{
-	u32 cpu = bpf_get_smp_processor_id();
-	struct counter counter = counter_of(mm, member);
-	s64 delta;
-	s32 slot;
-
-	if (cpu >= config.cpu_count)
-		return 0;
-	member &= WIRE_MEMBERS - 1;
-	slot = slot_read(counter.slots, cpu);
-	delta = slot - state->slot_shadow[cpu][member];
-	state->slot_shadow[cpu][member] = slot;
-	if (slot == 0) {
-		delta += counter.count - __sync_lock_test_and_set(&state->count_shadow[member], counter.count);
-		swap_count(state, ts, member, delta);
-	}
-	return delta;
-}
-
-/* The kernel's own sums now, apart from any shadow. */
-static __noinline int kernel_read(struct mm_struct *mm, struct wire_pages *out)
-{
-	out->virt = mm->total_vm;
-	for (u32 member = 0; member < WIRE_MEMBERS; member++) {
-		struct counter counter = counter_of(mm, member);
-		s64 sum = counter.count;
-
-		for (u32 cpu = 0; cpu < config.cpu_count; cpu++)
-			sum += slot_read(counter.slots, cpu);
-		out->rss[member] = sum;
-	}
-	return 0;
-}
 
 static __noinline int open_send(struct wire_mm *state, struct file *image)
 {
@@ -133,19 +49,7 @@ static __noinline u64 mm_begin(struct mm_struct *mm, struct task_struct *task, u
 	blank->mm = key;
 	blank->id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
 	blank->vm_shadow = blank->opening.virt = mm->total_vm;
-	for (u32 member = 0; member < WIRE_MEMBERS; member++) {
-		struct counter counter = counter_of(mm, member);
-		s64 sum = counter.count;
-
-		blank->count_shadow[member] = counter.count;
-		for (u32 cpu = 0; cpu < config.cpu_count; cpu++) {
-			s32 slot = slot_read(counter.slots, cpu);
-
-			blank->slot_shadow[cpu][member] = slot;
-			sum += slot;
-		}
-		blank->opening.rss[member] = sum;
-	}
+	rss_begin(blank, mm, task, how);
 	blank->start_brk = mm->start_brk;
 	blank->brk = mm->brk;
 	blank->start_stack = mm->start_stack;
@@ -225,6 +129,21 @@ static __always_inline void book(struct wire_mm *state, struct task_state *ts, s
 	}
 }
 
+static __noinline int cache_settle(struct task_state *ts, struct task_struct *task)
+{
+	struct wire_pages delta = {};
+	struct wire_mm *state;
+
+	if (!cache_differs(ts, task))
+		return 0;
+	state = mm_of_pending(ts);
+	if (!state)
+		return 0;
+	cache_take(state, ts, task, &delta);
+	book(state, ts, &delta);
+	return 0;
+}
+
 SEC("tp_btf/rss_stat")
 int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 {
@@ -294,10 +213,10 @@ int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm)
 	struct wire_pages delta = {};
 	struct wire_mm *state;
 
-	/* A thread that exits takes and lets go of the lock as it lets go of the mm: what it owes is due now, as others
-	 * may end the mm before it is heard of again. */
-	if (own && !task->mm) {
-		all_flush(ts);
+	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
+	 * the mm may end before the thread is heard of again. */
+	if (own && task->mm != mm) {
+		all_flush(ts, task);
 		ts->mm = 0;
 		return 0;
 	}

@@ -11,6 +11,7 @@ int BPF_PROG(on_page_fault_user, unsigned long address, struct pt_regs *regs, un
 
 	if (!ts || !ts->mm)
 		return 0;
+	cache_settle(ts, task);
 	if (ts->fault_open || ts->dirty || ts->kernel.count) {
 		state = mm_of_pending(ts);
 		if (!state)
@@ -33,13 +34,16 @@ int BPF_PROG(on_page_fault_user, unsigned long address, struct pt_regs *regs, un
 SEC("tp_btf/page_fault_kernel")
 int BPF_PROG(on_page_fault_kernel, unsigned long address, struct pt_regs *regs, unsigned long error_code)
 {
-	struct task_state *ts = task_find(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 	u64 page = address & ~((1ull << config.page_shift) - 1);
 	struct run *run;
 
 	if (!ts || !ts->mm || ts->reading)
 		return 0;
 	run = &ts->kernel;
+	if (!run->count)
+		cache_settle(ts, task);
 	if (!run->count++) {
 		run->start = page;
 		run->end = page + (1ull << config.page_shift);

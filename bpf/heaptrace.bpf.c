@@ -29,6 +29,8 @@ typedef __s64 s64;
 #include "bpf/emit.bpf.h"
 #include "bpf/path.bpf.h"
 
+#include "bpf/rss.bpf.h"
+
 #include "bpf/pending.bpf.h"
 
 #include "bpf/books.bpf.h"

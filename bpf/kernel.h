@@ -14,9 +14,22 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct {
+	s64 counter;
+} atomic_long_t;
+
 struct percpu_counter {
 	s64 count;
 	s32 *counters;
+};
+
+/* Where RSS was kept before 6.2: in the mm, and in each of its threads what that one has not handed over yet. */
+struct mm_rss_stat {
+	atomic_long_t count[4];
+};
+
+struct task_rss_stat {
+	int count[4];
 };
 
 struct dentry;
@@ -92,13 +105,33 @@ typedef struct {
 	void *vdso;
 } mm_context_t;
 
+/* lib/maple_tree.c: what the mappings of an mm are kept in since 6.1 */
+struct maple_tree {
+	void *ma_root;
+};
+
+struct maple_range_64 {
+	unsigned long pivot[15];
+	void *slot[16];
+};
+
+struct maple_arange_64 {
+	unsigned long pivot[9];
+	void *slot[10];
+};
+
 struct mm_struct {
+	struct maple_tree mm_mt;
 	atomic_t mm_users;
 	unsigned long total_vm;
 	unsigned long start_brk, brk, start_stack;
 	struct percpu_counter rss_stat[4];
 	mm_context_t context;
 	struct file *exe_file;
+};
+
+struct mm_struct___atomic {
+	struct mm_rss_stat rss_stat;
 };
 
 struct vm_area_struct {
@@ -110,6 +143,7 @@ struct vm_area_struct {
 };
 
 struct signal_struct {
+	struct list_head thread_head;
 	atomic_t live; /* threads that have not begun to exit */
 	int group_exit_code;
 };
@@ -121,9 +155,14 @@ struct task_struct {
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	struct signal_struct *signal;
+	struct list_head thread_node; /* in signal->thread_head */
 	unsigned long maj_flt;
 	int exit_code;
 	char comm[16];
+};
+
+struct task_struct___cached {
+	struct task_rss_stat rss_stat;
 };
 
 struct linux_binprm {

@@ -17,6 +17,7 @@ static __always_inline struct task_state *task_enter(struct task_struct *task, u
 	ts->mm_id = mm_id;
 	ts->nr = -1;
 	ts->maj_flt = task->maj_flt;
+	cache_seed(ts, task);
 	__sync_fetch_and_add(&shared.stats.live_tasks, 1);
 	return ts;
 }
@@ -67,7 +68,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	if (!ts || !ts->watched || !mm)
 		return 0;
 	if (!ts->await_exec)
-		all_flush(ts);
+		all_flush(ts, task);
 	if (!config.follow && ts->guest) {
 		__sync_fetch_and_add(&shared.stats.live_tasks, -1);
 		bpf_task_storage_delete(&tasks, task);
@@ -89,6 +90,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	__builtin_memset(&ts->code, 0, sizeof(ts->code));
 	ts->mm = id ? (u64)mm : 0;
 	ts->mm_id = id;
+	cache_seed(ts, task);
 	if (!id)
 		return 0;
 	vmas_send(task, id);
@@ -122,7 +124,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	if (!ts || !ts->watched)
 		return 0;
 	if (!ts->await_exec)
-		all_flush(ts);
+		all_flush(ts, task);
 	ts->where = IN_USER;
 	if (group_is_dead(ctx, task)) {
 		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
@@ -180,7 +182,8 @@ static __noinline int grave_dig(struct wire_mm *state, const struct wire_close *
 SEC("tp_btf/exit_mmap")
 int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 {
-	struct task_state *ts = task_find(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 	struct wire_mm *state = mm_find(mm);
 	struct scratch *scratch = scratch_get();
 	struct wire_close *close;
@@ -189,7 +192,7 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 	if (!state || !scratch)
 		return 0;
 	if (ts && ts->mm == key && ts->mm_id == state->id) {
-		all_flush(ts);
+		all_flush(ts, task);
 		ts->mm = 0;
 	}
 	if (!state->open_sent)

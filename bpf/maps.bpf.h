@@ -51,6 +51,7 @@ struct task_state {
 	u32 fault_open; /* fault is not yet in run */
 	u32 group_gone; /* of a leader: the end of its process was sent */
 	u32 executed;	/* its image is new, and it has not returned to it yet */
+	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
 	u64 enter_ns;
 	u64 maj_flt;
 	u64 stack;	       /* id of that of the syscall, once it returns */
@@ -99,7 +100,22 @@ struct {
 
 /* Room to build what the stack (512 bytes) cannot hold. Programs do not nest with one another while they use it: they
  * run with preemption off, and page_fault_kernel, the only one that can interrupt them, does not use it. */
+#define MAPLE_LEVELS 4
+
+struct maple_level {
+	u64 node, max;
+	u32 index; /* of the next entry */
+	u32 pad;
+};
+
+struct maple_walk { /* vma.bpf.h */
+	u64 mm_id;
+	u32 tgid, level;
+	struct maple_level levels[MAPLE_LEVELS];
+};
+
 struct scratch {
+	struct maple_walk maple;
 	struct wire_close close;
 	union {
 		struct wire_open open;

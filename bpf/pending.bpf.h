@@ -131,12 +131,13 @@ static __noinline int pending_flush(struct task_state *ts, struct wire_mm *state
 	return row_emit(state, &row, NULL);
 }
 
-static __always_inline void all_flush(struct task_state *ts)
+static __always_inline void all_flush(struct task_state *ts, struct task_struct *task)
 {
 	struct wire_mm *state = mm_of_pending(ts);
 
 	if (!state)
 		return;
+	cache_settle(ts, task);
 	faults_flush(ts, state);
 	pending_flush(ts, state);
 }

@@ -2,6 +2,47 @@
 /* seed: entering what runs already, and letting go. These programs run when the loader asks, over the tasks of one
  * process at a time. */
 
+/* A look at the caches of RSS, or the end of it: @ts is the state of @task, or NULL. */
+static __noinline int seed_caches(struct task_struct *task, struct task_state *ts)
+{
+	struct row row = { .cause = WIRE_ACTOR, .count = 1, .nr = -1 };
+	u64 key = (u64)task->mm;
+	struct wire_mm *state;
+
+	if (shared.seed_mode == SEED_LOOK) {
+		cache_look(ts, task);
+		return 0;
+	}
+	state = bpf_map_lookup_elem(&mms, &key);
+	if (!state)
+		return 0;
+	if (shared.seed_mode == SEED_ENTERED && ts && ts->mm == key) {
+		cache_entered(state, ts);
+	} else if (shared.seed_mode == SEED_FLUSH && !ts) {
+		cache_take_whole(state, task, &row.delta);
+		if (!pages_are_zero(&row.delta))
+			row_emit(state, &row, NULL);
+	}
+	return 0;
+}
+
+/* What is asked of tasks once they are in. */
+static __noinline int seed_later(struct task_struct *task)
+{
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
+
+	if (shared.seed_mode == SEED_FLUSH) {
+		flushed.pid = task->tgid;
+		flushed.tid = task->pid;
+		bpf_probe_read_kernel(flushed.comm, sizeof(flushed.comm), task->comm);
+		if (ts && ts->mm)
+			all_flush(ts, task);
+	}
+	if (RSS_HAS_CACHE)
+		seed_caches(task, ts);
+	return 0;
+}
+
 SEC("iter/task")
 int seed_task(struct bpf_iter__task *ctx)
 {
@@ -13,16 +54,8 @@ int seed_task(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
-	if (shared.seed_mode == SEED_FLUSH) {
-		ts = bpf_task_storage_get(&tasks, task, 0, 0);
-		if (!ts || !ts->mm)
-			return 0;
-		flushed.pid = task->tgid;
-		flushed.tid = task->pid;
-		bpf_probe_read_kernel(flushed.comm, sizeof(flushed.comm), task->comm);
-		all_flush(ts);
-		return 0;
-	}
+	if (shared.seed_mode >= SEED_ENTERED)
+		return seed_later(task);
 	mm = task->mm;
 	if (!mm)
 		return 0;
@@ -55,6 +88,7 @@ int seed_task(struct bpf_iter__task *ctx)
 		shared.seed_errors++;
 		return 0;
 	}
+	cache_enter(state ? state : mm_find(mm), ts);
 	ts->where = IN_FLIGHT;
 	if (task->pid == task->tgid)
 		__sync_fetch_and_add(&shared.stats.processes, 1);
@@ -72,11 +106,11 @@ int seed_vma(struct bpf_iter__task_vma *ctx)
 		return 0;
 	state = mm_find(vma->vm_mm);
 	if (state)
-		vma_send(vma, state->id, task);
+		vma_send((u64)vma, state->id, task->tgid);
 	return 0;
 }
 
-/* Finds what to add to a percpu pointer for each CPU: a per-CPU array's value for that CPU, less the percpu pointer
+/* Finds where RSS is kept, and what to add to a percpu pointer for each CPU: a per-CPU array's value for that CPU, less the percpu pointer
  * itself. The detour over memory makes plain numbers of pointers. */
 SEC("syscall")
 int percpu_find(void *ctx)
@@ -85,6 +119,15 @@ int percpu_find(void *ctx)
 	u64 *cell = bpf_map_lookup_percpu_elem(&percpu_probe, &zero, 0);
 	u64 map, base;
 
+	shared.rss_kind = RSS_HAS_CACHE ? WIRE_RSS_CACHED : RSS_IS_ATOMIC ? WIRE_RSS_ATOMIC : WIRE_RSS_PERCPU;
+	if (bpf_iter_task_vma_new)
+		shared.found |= WIRE_FOUND_VMA_ITER;
+	if (bpf_core_field_exists(struct mm_struct, mm_mt))
+		shared.found |= WIRE_FOUND_MAPLE;
+	if (LOCK_HAS_PATH)
+		shared.found |= WIRE_FOUND_LOCK_PATH;
+	if (EXIT_HAS_GROUP)
+		shared.found |= WIRE_FOUND_EXIT_GROUP;
 	if (!cell)
 		return 1;
 	*(volatile u64 *)cell = (u64)&percpu_probe;

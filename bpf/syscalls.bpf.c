@@ -44,7 +44,8 @@ static __always_inline void exec_path_send(struct task_state *ts, struct pt_regs
 SEC("tp_btf/sys_enter")
 int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 {
-	struct task_state *ts = task_find(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 	struct wire_mm *state;
 
 	if (!ts || !ts->watched)
@@ -55,8 +56,9 @@ int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
 		return 0;
 	}
 	/* Here, so that a thread that sleeps owes nothing: whoever looks at the books then sees what it touched. */
+	cache_settle(ts, task);
 	if (ts->fault_open || ts->run.count || ts->dirty || ts->kernel.count)
-		all_flush(ts);
+		all_flush(ts, task);
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
 	if (nr == config.nr_write && (s32)SYSCALL_ARG0(regs) == -1) {
@@ -121,14 +123,16 @@ static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_state *ts = task_find(bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 	struct wire_mm *state;
 	bool listed;
 	s32 nr;
 
 	if (!ts || !ts->watched || ts->await_exec || ts->where == IN_USER)
 		return 0;
-	nr = ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(bpf_get_current_task_btf());
+	cache_settle(ts, task);
+	nr = ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(task);
 	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)] && !ts->newborn;
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;

@@ -11,8 +11,10 @@ extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struc
 extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
 extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
 
-static __noinline int vma_send(struct vm_area_struct *vma, u64 mm_id, struct task_struct *task)
+/* Sends the mapping at the kernel's address @at, of a process @tgid. */
+static __noinline int vma_send(u64 at, u64 mm_id, u32 tgid)
 {
+	struct vm_area_struct *vma = (struct vm_area_struct *)at;
 	struct scratch *scratch = scratch_get();
 	struct wire_vma *out;
 	struct file *file;
@@ -22,15 +24,15 @@ static __noinline int vma_send(struct vm_area_struct *vma, u64 mm_id, struct tas
 		return 0;
 	out = &scratch->vma;
 	head_fill(&out->head, WIRE_VMA, mm_id);
-	out->head.pid = out->head.tid = task->tgid;
-	out->start = vma->vm_start;
-	out->end = vma->vm_end;
-	out->offset = (u64)vma->vm_pgoff << config.page_shift;
-	out->vm_flags = vma->vm_flags;
+	out->head.pid = out->head.tid = tgid;
+	out->start = BPF_CORE_READ(vma, vm_start);
+	out->end = BPF_CORE_READ(vma, vm_end);
+	out->offset = (u64)BPF_CORE_READ(vma, vm_pgoff) << config.page_shift;
+	out->vm_flags = BPF_CORE_READ(vma, vm_flags);
 	out->vdso = (u64)BPF_CORE_READ(vma, vm_mm, context.vdso);
 	out->dev = 0;
 	out->inode = 0;
-	file = vma->vm_file;
+	file = BPF_CORE_READ(vma, vm_file);
 	len = path_of_file(file, out->text);
 	if (len > WIRE_TEXT)
 		len = 0;
@@ -44,17 +46,101 @@ static __noinline int vma_send(struct vm_area_struct *vma, u64 mm_id, struct tas
 	return 0;
 }
 
+/* Where there is no iterator of mappings (before 6.7) the tree is walked as it lies in memory (lib/maple_tree.c): an
+ * entry of a node leads to another node or, in a leaf, to a mapping; pivots are the last addresses that entries cover.
+ * The mm is new and its only thread is here, so nothing changes it meanwhile. */
+#define MAPLE_LEAF    1
+#define MAPLE_RANGE   2
+#define MAPLE_ARANGE  3
+#define MAPLE_ENTRIES 4096 /* steps at most */
+
+#define maple_type(node) ((node) >> 3 & 15)
+#define maple_read(type, node, array, index)                                                                   \
+	({                                                                                                     \
+		u64 value_ = 0;                                                                                \
+		bpf_probe_read_kernel(                                                                         \
+			&value_, sizeof(value_),                                                               \
+			(void *)(((node) & ~255ull) + bpf_core_field_offset(struct type, array) + (index)*8)); \
+		value_;                                                                                        \
+	})
+
+/* Takes one entry; returns 1 at the end. */
+static long maple_step(u32 index, void *unused)
+{
+	struct scratch *scratch = scratch_get();
+	struct maple_walk *walk;
+	struct maple_level *at;
+	u64 pivot, entry;
+	u32 level, i, last;
+	bool arange;
+
+	if (!scratch)
+		return 1;
+	walk = &scratch->maple;
+	level = walk->level & (MAPLE_LEVELS - 1);
+	at = &walk->levels[level];
+	arange = maple_type(at->node) == MAPLE_ARANGE;
+	last = arange ? 9 : 15;
+	i = at->index++;
+	pivot = at->max;
+	if (i > last) {
+		if (!level)
+			return 1;
+		walk->level = level - 1;
+		return 0;
+	}
+	if (i < last)
+		pivot = arange ? maple_read(maple_arange_64, at->node, pivot, i)
+			       : maple_read(maple_range_64, at->node, pivot, i);
+	if (!pivot && i)
+		pivot = at->max; /* of the last entry it may be left out */
+	entry = arange ? maple_read(maple_arange_64, at->node, slot, i) : maple_read(maple_range_64, at->node, slot, i);
+	if (pivot >= at->max)
+		at->index = last + 1;
+	if (!entry)
+		return 0;
+	if (maple_type(at->node) == MAPLE_LEAF) {
+		vma_send(entry, walk->mm_id, walk->tgid);
+	} else if (level + 1 < MAPLE_LEVELS) {
+		at = &walk->levels[(level + 1) & (MAPLE_LEVELS - 1)];
+		at->node = entry;
+		at->max = pivot;
+		at->index = 0;
+		walk->level = level + 1;
+	}
+	return 0;
+}
+
+static __noinline int maple_send(struct mm_struct *mm, u64 mm_id, u32 tgid)
+{
+	struct scratch *scratch = scratch_get();
+	u64 root = (u64)BPF_CORE_READ(mm, mm_mt.ma_root);
+
+	/* A node is told by its low bits (xa_is_node) from a single entry, which an mm never has. */
+	if (!scratch || (root & 3) != 2 || root <= 4096)
+		return 0;
+	scratch->maple.mm_id = mm_id;
+	scratch->maple.tgid = tgid;
+	scratch->maple.level = 0;
+	scratch->maple.levels[0] = (struct maple_level){ .node = root, .max = ~0ull };
+	bpf_loop(MAPLE_ENTRIES, maple_step, NULL, 0);
+	return 0;
+}
+
 /* Sends the mappings of @task's new mm. */
 static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 {
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
-	if (!bpf_iter_task_vma_new)
+	if (!bpf_iter_task_vma_new) {
+		if (bpf_core_field_exists(struct mm_struct, mm_mt))
+			maple_send(task->mm, mm_id, task->tgid);
 		return 0;
+	}
 	bpf_iter_task_vma_new(&it, task, 0);
 	while ((vma = bpf_iter_task_vma_next(&it)))
-		vma_send(vma, mm_id, task);
+		vma_send((u64)vma, mm_id, task->tgid);
 	bpf_iter_task_vma_destroy(&it);
 	return 0;
 }

@@ -54,6 +54,8 @@ enum wire_seed {
 	SEED_ATTACH,	 /* watch it */
 	SEED_SHARERS,	 /* watch it if its mm is watched already */
 	SEED_AWAIT_EXEC, /* watch it from its next exec on */
+	SEED_ENTERED,	 /* all are in: make up for caches of threads that changed meanwhile */
+	SEED_LOOK,	 /* sum up what threads have cached of look_mm and is not booked */
 	SEED_FLUSH,	 /* send its pending rows; only once no other program is attached */
 };
 
@@ -166,7 +168,8 @@ struct wire_mm {
 	u32 pad;
 	u64 code_order; /* calls that mapped code */
 	char comm[WIRE_COMM];
-	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU */
+	s32 unentered[WIRE_MEMBERS];	 /* of the opening: caches of threads that have not been entered yet */
+	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU; where threads have caches, [0] is their sum */
 };
 
 /* Rows that the ring could not take, summed per (mm, cause, syscall or actor). Values only grow: the reader keeps
@@ -221,6 +224,13 @@ struct wire_config {
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };
 
+#define WIRE_FOUND_VMA_ITER   1u /* an iterator of mappings for programs */
+#define WIRE_FOUND_MAPLE      2u /* mappings lie in a maple tree */
+#define WIRE_FOUND_LOCK_PATH  4u /* mmap_lock tracepoints carry the path of a memory cgroup */
+#define WIRE_FOUND_EXIT_GROUP 8u /* sched_process_exit says whether the process ends */
+
+enum wire_rss { WIRE_RSS_PERCPU, WIRE_RSS_ATOMIC, WIRE_RSS_CACHED };
+
 /* Shared at run time. */
 struct wire_shared {
 	struct wire_stats stats;
@@ -228,6 +238,10 @@ struct wire_shared {
 	u32 seed_mode;	   /* enum wire_seed */
 	u32 stopped;	   /* set at the detach: from now on nothing is booked, on any CPU */
 	u32 seed_errors; /* tasks and mms that the seed program could not enter */
+	u32 rss_kind;	 /* enum wire_rss: where this kernel keeps RSS */
+	u32 found;	 /* WIRE_FOUND_*: what this kernel has */
+	u64 look_mm;
+	s64 look[WIRE_MEMBERS]; /* what SEED_LOOK found; set to 0 before */
 };
 
 #endif

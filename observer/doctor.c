@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,6 +22,9 @@ struct check {
 	const char *use; /* what it is needed for */
 	int (*try)(struct diag *diag);
 };
+
+/* Left by try_programs for the lines below its own. */
+static struct bpf_kernel_side *loaded;
 
 /* Notes a finding that is no failure. */
 #define FOUND(diag, ...) (diag_set(diag, 0, __VA_ARGS__))
@@ -35,13 +39,69 @@ static int try_kernel(struct diag *diag)
 		     sysconf(_SC_NPROCESSORS_CONF), sysconf(_SC_PAGESIZE));
 }
 
+static bool has(cap_t now, cap_value_t capability)
+{
+	cap_flag_value_t value = CAP_CLEAR;
+
+	return now && !cap_get_flag(now, capability, CAP_EFFECTIVE, &value) && value == CAP_SET;
+}
+
 static int try_rights(struct diag *diag)
 {
-	if (!geteuid())
-		return FOUND(diag, "root");
+	cap_t now = cap_get_proc();
+	bool bpf = has(now, CAP_BPF), perfmon = has(now, CAP_PERFMON), ptrace = has(now, CAP_SYS_PTRACE);
+
+	cap_free(now);
+	if (bpf && perfmon)
+		return FOUND(diag, "CAP_BPF and CAP_PERFMON%s",
+			     ptrace ? ", and CAP_SYS_PTRACE for processes of others"
+				    : "; without CAP_SYS_PTRACE only for your own processes");
 	return diag_set(diag, -EPERM,
-			"not root: run it with sudo for the bpf source; ptrace needs no rights for your own "
-			"processes");
+			"%s%s%s missing: run it with sudo for the bpf source; ptrace needs no rights for your own "
+			"processes",
+			bpf ? "" : "CAP_BPF ", perfmon ? "" : "CAP_PERFMON ", bpf || perfmon ? "is" : "are");
+}
+
+/* One line of @path without its end; false where it cannot be read. */
+static bool line_of(const char *path, char *out, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	bool got = file && fgets(out, (int)size, file);
+
+	if (file)
+		fclose(file);
+	if (got)
+		out[strcspn(out, "\n")] = '\0';
+	return got;
+}
+
+/* "none [integrity] confidentiality": the last forbids programs that read kernel memory. */
+static int try_lockdown(struct diag *diag)
+{
+	char text[128];
+
+	if (!line_of("/sys/kernel/security/lockdown", text, sizeof(text)))
+		return FOUND(diag, "none that can be seen (/sys/kernel/security/lockdown is not there)");
+	if (strstr(text, "[confidentiality]"))
+		return diag_set(diag, -EPERM,
+				"confidentiality: programs may not read kernel memory; boot without "
+				"lockdown=confidentiality");
+	return FOUND(diag, "%s", text);
+}
+
+static int try_seccomp(struct diag *diag)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256];
+	int mode = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Seccomp: %d", &mode) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return FOUND(diag, "%s",
+		     mode == 2 ? "a filter is in force (a container?); what it forbids shows below" : "no filter");
 }
 
 static int try_btf(struct diag *diag)
@@ -53,6 +113,29 @@ static int try_btf(struct diag *diag)
 			"CONFIG_DEBUG_INFO_BTF");
 }
 
+/* What the loaded programs found out about the kernel: the ways that they take here. */
+static void mechanisms_print(const struct bpf_kernel_side *side)
+{
+	static const char *const rss[] = {
+		[WIRE_RSS_PERCPU] = "per-CPU counters (Linux 6.2 and newer): seen as they change",
+		[WIRE_RSS_ATOMIC] = "one counter an mm: seen as it changes",
+		[WIRE_RSS_CACHED] =
+			"one counter an mm and a cache a thread (before Linux 6.2): caches are read at each end of "
+			"a fault or call; pages of io_uring's workers come late, when they hand over",
+	};
+	volatile struct wire_shared *shared = bpf_kernel_shared(side);
+	unsigned int found = shared->found;
+
+	printf("     %-20s %s\n", "RSS is kept in", rss[shared->rss_kind <= WIRE_RSS_CACHED ? shared->rss_kind : 0]);
+	printf("     %-20s %s\n", "VIRT is told by", "the mmap_lock tracepoints");
+	printf("     %-20s %s\n", "mappings at exec",
+	       found & WIRE_FOUND_VMA_ITER ? "by the kernel's iterator"
+	       : found & WIRE_FOUND_MAPLE  ? "by walking the maple tree (the kernel has no iterator for programs)"
+					   : "not known: rows on them name no region");
+	printf("     %-20s %s\n", "end of a process",
+	       found & WIRE_FOUND_EXIT_GROUP ? "by sched_process_exit" : "by the count of living threads");
+}
+
 static int try_programs(struct diag *diag)
 {
 	struct bpf_kernel_config config = { .follow = true };
@@ -61,8 +144,25 @@ static int try_programs(struct diag *diag)
 
 	if (!err)
 		err = bpf_kernel_attach(side, diag);
-	bpf_kernel_free(side);
+	if (err)
+		bpf_kernel_free(side);
+	else
+		loaded = side;
 	return err;
+}
+
+static int try_judge(struct diag *diag)
+{
+	if (procfs_status_is_exact())
+		return FOUND(diag, "status has every page at once: the books are held against it");
+	if (access("/proc/self/smaps_rollup", R_OK))
+		return diag_set(
+			diag, -ENOTSUP,
+			"status lags behind by some pages, and there is no smaps_rollup: --sample and the ptrace source "
+			"are not exact");
+	return FOUND(diag,
+		     "status lags behind by some pages: the books are held against smaps_rollup, which has file and "
+		     "shmem in one");
 }
 
 /* Reads one number from @path; -1 where there is none. */
@@ -118,12 +218,15 @@ static int try_smaps_rollup(struct diag *diag)
 static const struct check checks[] = {
 	{ "kernel", "", try_kernel },
 	{ "rights", "bpf source", try_rights },
+	{ "lockdown", "bpf source", try_lockdown },
+	{ "seccomp", "bpf source", try_seccomp },
 	{ "BTF", "bpf source", try_btf },
 	{ "bpf(2), ring buffer", "bpf source", bpf_kernel_probe },
 	{ "BPF programs", "bpf source", try_programs },
 	{ "ptrace", "ptrace source", try_ptrace_scope },
 	{ "perf events", "ptrace source", try_perf },
 	{ "smaps_rollup", "checks of the books", try_smaps_rollup },
+	{ "judge of the books", "checks of the books", try_judge },
 };
 
 int doctor_run(void)
@@ -139,6 +242,11 @@ int doctor_run(void)
 		if (err && check->use[0])
 			printf(" [%s]", check->use);
 		printf("\n");
+		if (loaded) {
+			mechanisms_print(loaded);
+			bpf_kernel_free(loaded);
+			loaded = NULL;
+		}
 	}
 	for (unsigned int i = 0; source_at(i) && !best; i++) {
 		struct diag diag = { "" };

@@ -3,13 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-static const struct field {
+struct field {
 	const char *label;
 	size_t offset;
-} fields[] = {
+};
+
+static const struct field status_fields[] = {
 	{ "VmSize:", offsetof(struct reading, virt_bytes) },	{ "VmRSS:", offsetof(struct reading, rss_bytes) },
 	{ "RssAnon:", offsetof(struct reading, anon_bytes) },	{ "RssFile:", offsetof(struct reading, file_bytes) },
 	{ "RssShmem:", offsetof(struct reading, shmem_bytes) }, { "VmSwap:", offsetof(struct reading, swap_bytes) },
@@ -34,9 +38,9 @@ static int parse_kb(const char *at, const char *end, uint64_t *out_bytes)
 	return 0;
 }
 
-static int parse_line(const char *line, const char *end, struct reading *out)
+static int parse_line(const struct field *fields, size_t count, const char *line, const char *end, struct reading *out)
 {
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		size_t len = strlen(fields[i].label);
 
 		if ((size_t)(end - line) > len && memcmp(line, fields[i].label, len) == 0)
@@ -57,7 +61,7 @@ int reading_parse(const char *text, size_t len, struct reading *out)
 
 		if (!eol)
 			break; /* a line cut off by the buffer's end says nothing */
-		err = parse_line(text, eol, &reading);
+		err = parse_line(status_fields, sizeof(status_fields) / sizeof(status_fields[0]), text, eol, &reading);
 		if (err < 0)
 			return err;
 		text = eol + 1;
@@ -68,16 +72,85 @@ int reading_parse(const char *text, size_t len, struct reading *out)
 	return 0;
 }
 
+/* Where status lags behind what is resident (kernels up to 6.1, and some up to 6.16), smaps_rollup has it; else -1. */
+static int rollup_fd = -1;
+
+int reading_parse_rollup(const char *text, size_t len, struct reading *out)
+{
+	static const struct field rollup_fields[] = {
+		{ "Rss:", offsetof(struct reading, rss_bytes) },
+		{ "Anonymous:", offsetof(struct reading, anon_bytes) },
+		{ "Swap:", offsetof(struct reading, swap_bytes) },
+	};
+	const char *end = text + len;
+	struct reading reading = *out;
+
+	reading.rss_bytes = READING_UNKNOWN;
+	for (const char *eol; text < end && (eol = memchr(text, '\n', (size_t)(end - text))); text = eol + 1) {
+		int err = parse_line(rollup_fields, sizeof(rollup_fields) / sizeof(rollup_fields[0]), text, eol,
+				     &reading);
+
+		if (err < 0)
+			return err;
+	}
+	if (reading.rss_bytes == READING_UNKNOWN)
+		return -EBADMSG;
+	/* It does not tell the two apart. */
+	reading.file_bytes = reading.shmem_bytes = READING_UNKNOWN;
+	*out = reading;
+	return 0;
+}
+
+/* Whether status has pages as soon as they are touched, by touching some: fewer than counters that lag move at once. */
+static bool status_follows(int fd, char *buffer)
+{
+	const size_t pages = 7, page = (size_t)sysconf(_SC_PAGESIZE);
+	volatile char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct reading before, after;
+	bool follows = true;
+
+	if (memory == MAP_FAILED)
+		return true;
+	madvise((void *)memory, pages * page, MADV_NOHUGEPAGE);
+	if (!reading_take(fd, buffer, &before)) {
+		for (size_t i = 0; i < pages; i++)
+			memory[i * page] = 1;
+		if (!reading_take(fd, buffer, &after))
+			follows = after.anon_bytes - before.anon_bytes == pages * page;
+	}
+	munmap((void *)memory, pages * page);
+	return follows;
+}
+
 int reading_open(void)
 {
+	static char buffer[READING_BUFFER_BYTES];
+	static bool tried;
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	struct reading warm;
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	if (!tried) {
+		tried = true;
+		reading_take(fd, buffer, &warm); /* brings what it needs into memory */
+		if (!status_follows(fd, buffer))
+			rollup_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	}
+	return fd;
 }
 
 int reading_take(int fd, char *buffer, struct reading *out)
 {
 	ssize_t len = pread(fd, buffer, READING_BUFFER_BYTES, 0);
+	struct reading reading;
+	int err = len < 0 ? -errno : reading_parse(buffer, (size_t)len, &reading);
 
-	return len < 0 ? -errno : reading_parse(buffer, (size_t)len, out);
+	if (!err && rollup_fd >= 0) {
+		len = pread(rollup_fd, buffer, READING_BUFFER_BYTES, 0);
+		err = len < 0 ? -errno : reading_parse_rollup(buffer, (size_t)len, &reading);
+	}
+	if (!err)
+		*out = reading;
+	return err;
 }

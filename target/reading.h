@@ -25,10 +25,15 @@ struct reading {
  * malformed; then @out is untouched. */
 int reading_parse(const char *text, size_t len, struct reading *out);
 
+/* Replaces RSS, its anonymous part and swap in @out by those of the @len bytes of a smaps_rollup file; file and shmem are
+ * unknown then, as it has them in one. 0 or -EBADMSG, @out untouched then. */
+int reading_parse_rollup(const char *text, size_t len, struct reading *out);
+
 /* A descriptor of the calling process's status file, or -errno. It names this process in children too. */
 int reading_open(void);
 
-/* One pread(2) of @fd into @buffer of READING_BUFFER_BYTES, parsed. 0 or -errno. */
+/* One pread(2) of @fd into @buffer of READING_BUFFER_BYTES, parsed; another of smaps_rollup where reading_open has found
+ * that status lags behind. 0 or -errno. */
 int reading_take(int fd, char *buffer, struct reading *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define READ_CHUNK     4096
@@ -112,6 +113,27 @@ static int read_tids(DIR *dir, pid_t **tids, size_t *count)
 	return errno ? vanished_or(errno) : 0;
 }
 
+int procfs_open(pid_t pid)
+{
+	char path[PATH_BYTES];
+	int fd, err = proc_path(pid, "", path);
+
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? vanished_or(errno) : fd;
+}
+
+int procfs_may_watch(int dir_fd)
+{
+	char none[1];
+
+	/* Not by opening maps or mem: since 6.15 CAP_PERFMON alone allows the one, and yama forbids the other. */
+	if (readlinkat(dir_fd, "cwd", none, sizeof(none)) < 0)
+		return errno == EPERM ? -EACCES : vanished_or(errno);
+	return 0;
+}
+
 int procfs_tasks(pid_t pid, pid_t **ret_tids, size_t *ret_count)
 {
 	char path[PATH_BYTES];
@@ -173,8 +195,47 @@ int procfs_stat(pid_t pid, struct procfs_stat *out)
 	return err;
 }
 
+/* Touches some pages, fewer than counters that lag move at once, and looks whether status says so. */
+static bool status_follows(void)
+{
+	const size_t pages = 7, page = (size_t)sysconf(_SC_PAGESIZE);
+	struct procfs_status before, after;
+	volatile char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool follows = true;
+
+	if (memory == MAP_FAILED)
+		return true;
+	madvise((void *)memory, pages * page, MADV_NOHUGEPAGE);
+	if (!procfs_status(getpid(), &before)) {
+		for (size_t i = 0; i < pages; i++)
+			memory[i * page] = 1;
+		if (!procfs_status(getpid(), &after))
+			follows = after.mem.anon - before.mem.anon == (int64_t)(pages * page);
+	}
+	munmap((void *)memory, pages * page);
+	return follows;
+}
+
+bool procfs_status_is_exact(void)
+{
+	static int exact = -1;
+	struct procfs_status warm;
+
+	if (exact < 0) {
+		procfs_status(getpid(), &warm); /* brings what it needs into memory */
+		exact = status_follows();
+	}
+	return exact;
+}
+
+const char *procfs_judge(void)
+{
+	return procfs_status_is_exact() ? "status" : "smaps_rollup";
+}
+
 int procfs_mem(pid_t pid, struct procfs_mem *out)
 {
+	struct procfs_rollup rollup;
 	struct procfs_status status;
 	int err = procfs_status(pid, &status);
 
@@ -182,6 +243,17 @@ int procfs_mem(pid_t pid, struct procfs_mem *out)
 		return err;
 	if (!status.has_mm)
 		return -ENODATA;
+	if (!procfs_status_is_exact()) {
+		err = procfs_rollup(pid, &rollup);
+		if (err)
+			return err;
+		status.mem.rss = rollup.rss;
+		status.mem.anon = rollup.anon;
+		status.mem.swap = rollup.swap;
+		if (status.mem.shmem > rollup.rss - rollup.anon)
+			status.mem.shmem = rollup.rss - rollup.anon;
+		status.mem.file = rollup.rss - rollup.anon - status.mem.shmem;
+	}
 	*out = status.mem;
 	return 0;
 }

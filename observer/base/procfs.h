@@ -88,11 +88,26 @@ int procfs_status(pid_t pid, struct procfs_status *out);
 int procfs_rollup(pid_t pid, struct procfs_rollup *out);
 int procfs_stat(pid_t pid, struct procfs_stat *out);
 
-/* Memory of @pid now: 0; -ESRCH where it is gone; -ENODATA where it has no address space (zombie, kernel thread). */
+/* Whether status has every page at once. Where the kernel keeps parts of its counters apart and status leaves them out (some
+ * kernels before 6.17), VmRSS lags behind by some pages a thread or a CPU. Tried out on this process, once. */
+bool procfs_status_is_exact(void);
+
+/* The file that procfs_mem takes VmRSS and its parts from: "status" or "smaps_rollup". */
+const char *procfs_judge(void);
+
+/* Memory of @pid now, exact: where status is not, rss, anon and swap are those of smaps_rollup (which has no files apart
+ * from shared memory: then the split of the rest is that of status), else all is of status. 0; -ESRCH where it is gone; -ENODATA where it has no address space (zombie, kernel thread). */
 int procfs_mem(pid_t pid, struct procfs_mem *out);
 
 /* The process that thread @tid belongs to, or -errno. */
 pid_t procfs_tgid(pid_t tid);
+
+/* Opens the folder of @pid, which stays that of the same process though the number be used again. A descriptor or -errno. */
+int procfs_open(pid_t pid);
+
+/* Whether we may look into the memory of the process whose folder @dir_fd is, by the kernel's own rule, ptrace's
+ * (PTRACE_MODE_READ): 0; -EACCES where not; -ESRCH where it is gone. */
+int procfs_may_watch(int dir_fd);
 
 /* The threads of @pid in ascending order, in an array that the caller frees. 0 or -errno. */
 int procfs_tasks(pid_t pid, pid_t **ret_tids, size_t *ret_count);

@@ -102,6 +102,7 @@ struct event_close {
 	bool closing_known;   /* false: no such reading; the books close on the sum of the events */
 	struct usage proc;    /* what /proc said at the closing */
 	bool proc_known;
+	const char *judge;	/* the file that proc is of, as procfs_judge() has it; NULL: not said */
 	bool detached;		/* the mm lives on (detach) */
 	uint64_t swapped_pages; /* pages that may stand on another thread's row of the same mm: zero-sum */
 };

@@ -42,6 +42,7 @@ static const struct recording_key open_keys[] = {
 static const struct recording_key close_keys[] = {
 	{ IF(close.closing_known, "level", USAGE, close.closing) },
 	{ IF(close.proc_known, "proc", USAGE, close.proc) },
+	{ KEY("judge", STRING, close.judge) },
 	{ KEY("detached", BOOL, close.detached) },
 	{ KEY("swapped", U64, close.swapped_pages) },
 	{ END },

@@ -155,6 +155,7 @@ void ledger_close(struct ledger *ledger, const struct event *close, uint64_t los
 		.exit = ledger->exit,
 		.proc = at_close->proc,
 		.proc_known = at_close->proc_known,
+		.judge = at_close->judge,
 		.lines = ledger->lines.lines,
 		.line_count = ledger->lines.count,
 		.phases = phases_view(&ledger->phases, close->ts_ns, &sum),

@@ -74,6 +74,7 @@ struct ledger_view {
 	struct usage exit; /* the effect of the exit row, zero where there is none */
 	struct usage proc;
 	bool proc_known;
+	const char *judge;		 /* the file below /proc/PID that proc is of; NULL: not said */
 	const struct ledger_line *lines; /* the exit row left out, in order of first appearance */
 	unsigned int line_count;
 	const struct ledger_phase *phases;

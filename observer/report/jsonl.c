@@ -280,6 +280,7 @@ static void write_ledger(struct buf *line, const struct ledger_view *ledger)
 		add_usage(line, "proc", &ledger->proc);
 	else
 		json_null(line, "proc");
+	json_str(line, "judge", ledger->proc_known ? ledger->judge : NULL);
 	json_open_array(line, "by_cause");
 	for (unsigned int i = 0; i < ledger->line_count; i++)
 		add_ledger_line(line, &ledger->lines[i]);

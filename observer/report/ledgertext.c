@@ -136,6 +136,13 @@ static struct usage missing_of(const struct ledger_view *ledger)
 	return missing;
 }
 
+/* Which file of /proc the books are held against, where that is not the usual one. */
+static const char *judge_of(const struct ledger_view *ledger)
+{
+	return ledger->judge && !strcmp(ledger->judge, "smaps_rollup") ? " (by smaps_rollup: file and shmem in one)"
+								       : "";
+}
+
 static void add_verdict(struct buf *buf, const struct textstyle *style, const struct ledger_view *ledger)
 {
 	struct usage missing = missing_of(ledger), proc = ledger->proc, left = ledger->exit;
@@ -143,8 +150,8 @@ static void add_verdict(struct buf *buf, const struct textstyle *style, const st
 	buf_add_str(buf, "  ");
 	text_color(buf, style, ledger->balanced ? COLOR_GIVEN : COLOR_ERROR);
 	if (ledger->balanced) {
-		buf_addf(buf, "balanced: opening + causes = closing%s, in VIRT, anon, file, shmem and swap",
-			 ledger->proc_known ? " = /proc" : "");
+		buf_addf(buf, "balanced: opening + causes = closing%s%s, in VIRT, anon, file, shmem and swap",
+			 ledger->proc_known ? " = /proc" : "", ledger->proc_known ? judge_of(ledger) : "");
 	} else {
 		buf_add_str(buf, "NOT BALANCED");
 		add_parts(buf, "; cause not known: ",

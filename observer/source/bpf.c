@@ -180,14 +180,10 @@ static void bpf_close(struct source *source)
 	free(bpf);
 }
 
-static int pid_attach(struct bpf_source *bpf, pid_t pid, struct diag *diag)
+static int pid_enter(struct bpf_source *bpf, pid_t pid, pid_t tgid, struct diag *diag)
 {
-	pid_t tgid = procfs_tgid(pid);
-	int err;
+	int err = bpf_kernel_seed(bpf->side, SEED_ATTACH, tgid, 0);
 
-	if (tgid < 0)
-		return diag_set(diag, tgid, "no process %d: check the number with ps", pid);
-	err = bpf_kernel_seed(bpf->side, SEED_ATTACH, tgid, 0);
 	if (!err && bpf_kernel_shared(bpf->side)->seed_errors)
 		err = -ENOMEM;
 	if (!err)
@@ -200,6 +196,37 @@ static int pid_attach(struct bpf_source *bpf, pid_t pid, struct diag *diag)
 				"watch",
 				pid);
 	return 0;
+}
+
+static int watch_refused(pid_t pid, struct diag *diag)
+{
+	return diag_set(diag, -EACCES,
+			"no right to watch process %d, which belongs to another user or has more rights: run heaptrace "
+			"as root or with CAP_SYS_PTRACE",
+			pid);
+}
+
+/* The programs would watch anybody. Whom the caller may watch is the kernel's rule for ptrace, asked before and after the
+ * attach: in between the process may have begun to run a program with more rights. */
+static int pid_attach(struct bpf_source *bpf, pid_t pid, struct diag *diag)
+{
+	pid_t tgid = procfs_tgid(pid);
+	int dir = tgid < 0 ? tgid : procfs_open(tgid);
+	int err = dir < 0 ? dir : procfs_may_watch(dir);
+
+	if (dir < 0)
+		err = diag_set(diag, err, "no process %d: check the number with ps", pid);
+	else if (err == -EACCES)
+		err = watch_refused(pid, diag);
+	else if (err && err != -ESRCH) /* no memory: pid_enter says why */
+		err = diag_set(diag, err, "cannot look into process %d: %s", pid, strerror(-err));
+	else
+		err = pid_enter(bpf, pid, tgid, diag);
+	if (!err && procfs_may_watch(dir) == -EACCES)
+		err = watch_refused(pid, diag);
+	if (dir >= 0)
+		close(dir);
+	return err;
 }
 
 static int targets_enter(struct bpf_source *bpf, const struct source_config *config, struct diag *diag)
@@ -217,6 +244,8 @@ static int targets_enter(struct bpf_source *bpf, const struct source_config *con
 		err = pid_attach(bpf, config->pids[i], diag);
 	if (!err && config->pid_count)
 		err = bpf_kernel_seed(bpf->side, SEED_SHARERS, 0, 0);
+	if (!err && config->pid_count && bpf_kernel_shared(bpf->side)->rss_kind == WIRE_RSS_CACHED)
+		err = bpf_kernel_seed(bpf->side, SEED_ENTERED, 0, 0);
 	return err;
 }
 
@@ -309,11 +338,27 @@ static struct wire_pages shadow_sum(const struct bpf_source *bpf, const struct w
 	return sum;
 }
 
+/* Adds what the threads of the mm at @key have cached and is not booked. A thread that hands it over between the two looks
+ * makes the sum wrong: then the next pair of looks does not agree with it. */
+static void caches_add(struct bpf_source *bpf, uint64_t key, struct wire_pages *sum)
+{
+	volatile struct wire_shared *shared = bpf_kernel_shared(bpf->side);
+
+	if (shared->rss_kind != WIRE_RSS_CACHED)
+		return;
+	shared->look_mm = key;
+	for (int member = 0; member < WIRE_MEMBERS; member++)
+		shared->look[member] = 0;
+	bpf_kernel_seed(bpf->side, SEED_LOOK, 0, 0);
+	for (int member = 0; member < WIRE_MEMBERS; member++)
+		sum->rss[member] += shared->look[member];
+}
+
 /* An mm at the detach: what /proc said while nothing was booked to it. */
 struct parting {
 	uint64_t key;
 	struct wire_mm *mm;
-	struct wire_pages quiet_sum;
+	struct wire_pages quiet_sum; /* with what threads had cached */
 	struct procfs_mem proc;
 	bool proc_known;
 };
@@ -338,11 +383,13 @@ static void proc_read_quietly(struct bpf_source *bpf, struct parting *parting)
 	for (int i = 0; i < QUIET_TRIES && !parting->proc_known; i++) {
 		struct wire_pages before = shadow_sum(bpf, parting->mm), after;
 
+		caches_add(bpf, parting->key, &before);
 		if (procfs_mem((pid_t)parting->mm->pid, &parting->proc))
 			return;
 		if (bpf_map_lookup_elem(fd, &parting->key, parting->mm))
 			return;
 		after = shadow_sum(bpf, parting->mm);
+		caches_add(bpf, parting->key, &after);
 		parting->proc_known = !memcmp(&before, &after, sizeof(before));
 		parting->quiet_sum = after;
 	}
@@ -374,6 +421,16 @@ static int partings_find(struct bpf_source *bpf, struct partings *partings)
 	return 0;
 }
 
+/* A /proc that knows file and shmem as one sum only agrees with any split of it. */
+static void split_settle(struct event_close *close)
+{
+	if (procfs_status_is_exact() ||
+	    close->proc.file + close->proc.shmem != close->closing.file + close->closing.shmem)
+		return;
+	close->proc.file = close->closing.file;
+	close->proc.shmem = close->closing.shmem;
+}
+
 static int parting_close(struct bpf_source *bpf, struct parting *parting, event_fn fn, void *ctx)
 {
 	struct wire_pages sum = shadow_sum(bpf, parting->mm);
@@ -392,11 +449,13 @@ static int parting_close(struct bpf_source *bpf, struct parting *parting, event_
 		const struct procfs_mem *proc = &parting->proc;
 
 		event.close.proc_known = true;
+		event.close.judge = procfs_judge();
 		event.close.proc = (struct usage){ .virt = proc->virt,
 						   .anon = proc->anon,
 						   .file = proc->file,
 						   .shmem = proc->shmem,
 						   .swap = proc->swap };
+		split_settle(&event.close);
 	}
 	return fn(ctx, &event);
 }

@@ -10,6 +10,7 @@
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,6 +42,20 @@ static int libbpf_silent(enum libbpf_print_level level, const char *format, va_l
 	return 0;
 }
 
+/* Whether a capability is in force; CAP_SYS_ADMIN stands for both that bpf(2) asks for. */
+static bool has_capability(cap_value_t wanted)
+{
+	cap_t now = cap_get_proc();
+	cap_flag_value_t has = CAP_CLEAR, all = CAP_CLEAR;
+
+	if (!now)
+		return true; /* bpf(2) will say */
+	cap_get_flag(now, wanted, CAP_EFFECTIVE, &has);
+	cap_get_flag(now, CAP_SYS_ADMIN, CAP_EFFECTIVE, &all);
+	cap_free(now);
+	return has == CAP_SET || all == CAP_SET;
+}
+
 int bpf_kernel_probe(struct diag *diag)
 {
 	union bpf_attr attr = { 0 };
@@ -55,15 +70,21 @@ int bpf_kernel_probe(struct diag *diag)
 	fd = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
 	if (fd >= 0) {
 		close((int)fd);
-		return 0;
+		if (has_capability(CAP_PERFMON))
+			return 0;
+		return diag_set(
+			diag, -EPERM,
+			"eBPF needs root or the capabilities CAP_BPF and CAP_PERFMON, and CAP_PERFMON is missing: "
+			"run it with sudo, or use --source ptrace");
 	}
 	if (errno == EPERM)
 		return diag_set(
 			diag, -EPERM,
-			geteuid() ? "eBPF needs root or the capabilities CAP_BPF and CAP_PERFMON: run it with sudo, "
-				    "or use --source ptrace"
-				  : "eBPF is refused even to root (a container's seccomp profile, or kernel lockdown): "
-				    "run it on the host, or use --source ptrace");
+			!has_capability(CAP_BPF)
+				? "eBPF needs root or the capabilities CAP_BPF and CAP_PERFMON, and CAP_BPF is missing: run "
+				  "it with sudo, or use --source ptrace"
+				: "bpf(2) is refused in spite of CAP_BPF (a container's seccomp profile, or kernel "
+				  "lockdown): run it on the host, or use --source ptrace");
 	if (errno == EINVAL)
 		return diag_set(diag, -ENOTSUP,
 				"the kernel has no BPF ring buffer (Linux 5.8 brought it): use --source ptrace");

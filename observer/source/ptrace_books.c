@@ -70,9 +70,12 @@ int books_level(struct tracer *tracer, struct ptrace_mm *mm, struct usage *out)
 {
 	struct ptrace_statm statm;
 	char text[256];
-	ssize_t got = pread(mm->statm_fd, text, sizeof(text), 0);
 	int64_t size = (int64_t)tracer->page_size;
+	ssize_t got;
 
+	if (!procfs_status_is_exact() && !level_from_status(mm, out))
+		return 0;
+	got = pread(mm->statm_fd, text, sizeof(text), 0);
 	if (got <= 0 || ptrace_parse_statm(text, (size_t)got, &statm) || !statm.size) {
 		/* The thread whose files these are is at its end. */
 		const struct ptrace_task *other = mm_other_task(tracer, mm, task_find(tracer, mm->fd_tid));

@@ -172,6 +172,7 @@ static void mm_close(struct tracer *tracer, struct ptrace_mm *mm, const struct p
 	event.close.closing_known = true;
 	event.close.proc = event.close.closing;
 	event.close.proc_known = true;
+	event.close.judge = procfs_judge();
 	event.close.detached = detached;
 	event.close.swapped_pages = mm->doubtful_pages;
 	books_send(tracer, &event, -1);

@@ -108,7 +108,8 @@ def check_steps(t, done, steps):
 def effect(done, name):
     """What the program's own readings say that a step did, in bytes."""
     points = {point["name"]: point for point in done.points}
-    return {part: points[name + " }"][part] - points[name + " {"][part] for part in books.PARTS}
+    return {part: points[name + " }"][part] - points[name + " {"][part] for part in books.PARTS
+            if points[name + " {"][part] is not None}
 
 
 def check_zero_page(t, done):

@@ -277,6 +277,36 @@ static void test_own_memory(void **state)
 	munmap(memory, len);
 }
 
+/* The judge is exact on every kernel: the numbers of smaps_rollup, which walks the pages. */
+static void test_own_memory_is_exact(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct procfs_rollup rollup;
+	struct procfs_mem mem;
+	int dir = procfs_open(getpid());
+
+	(void)state;
+	assert_true(dir >= 0);
+	assert_int_equal(procfs_may_watch(dir), 0);
+	close(dir);
+	assert_string_equal(procfs_judge(), procfs_status_is_exact() ? "status" : "smaps_rollup");
+	for (size_t pages = 1; pages < 8; pages++) {
+		char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		assert_ptr_not_equal(memory, MAP_FAILED);
+		madvise(memory, pages * page, MADV_NOHUGEPAGE);
+		procfs_mem(getpid(), &mem); /* brings the memory that reading takes */
+		procfs_rollup(getpid(), &rollup);
+		memset(memory, 1, pages * page);
+		assert_int_equal(procfs_mem(getpid(), &mem), 0);
+		assert_int_equal(procfs_rollup(getpid(), &rollup), 0);
+		assert_int_equal(mem.rss, rollup.rss);
+		assert_int_equal(mem.anon, rollup.anon);
+		assert_int_equal(mem.swap, rollup.swap);
+		munmap(memory, pages * page);
+	}
+}
+
 static int find_own_stack(void *ctx, const struct procfs_map *map)
 {
 	uint64_t addr = (uint64_t)(uintptr_t)ctx;
@@ -364,6 +394,7 @@ static void test_vanished(void **state)
 	pid_t *tids = NULL, pid = fork();
 	siginfo_t info;
 	size_t count;
+	int dir;
 
 	(void)state;
 	if (!pid)
@@ -371,8 +402,13 @@ static void test_vanished(void **state)
 	assert_true(pid > 0);
 	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 	assert_int_equal(procfs_mem(pid, &mem), -ENODATA);
+	dir = procfs_open(pid);
+	assert_true(dir >= 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(procfs_mem(pid, &mem), -ESRCH);
+	assert_int_equal(procfs_may_watch(dir), -ESRCH);
+	close(dir);
+	assert_int_equal(procfs_open(pid), -ESRCH);
 	assert_int_equal(procfs_tgid(pid), -ESRCH);
 	assert_int_equal(procfs_tasks(pid, &tids, &count), -ESRCH);
 	assert_int_equal(procfs_maps(pid, find_own_stack, NULL), -ESRCH);
@@ -384,13 +420,21 @@ static void test_vanished(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status),	       cmocka_unit_test(test_status_without_mm),
-		cmocka_unit_test(test_status_refuses), cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_stat_refuses),   cmocka_unit_test(test_rollup),
-		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_maps_refuse),
-		cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_own_memory),
-		cmocka_unit_test(test_own_maps),       cmocka_unit_test(test_own_stat_and_links),
-		cmocka_unit_test(test_tasks),	       cmocka_unit_test(test_vanished),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_status_without_mm),
+		cmocka_unit_test(test_status_refuses),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_stat_refuses),
+		cmocka_unit_test(test_rollup),
+		cmocka_unit_test(test_maps),
+		cmocka_unit_test(test_maps_refuse),
+		cmocka_unit_test(test_prefixes),
+		cmocka_unit_test(test_own_memory),
+		cmocka_unit_test(test_own_memory_is_exact),
+		cmocka_unit_test(test_own_maps),
+		cmocka_unit_test(test_own_stat_and_links),
+		cmocka_unit_test(test_tasks),
+		cmocka_unit_test(test_vanished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,28 @@ static void missing_fields(void **state)
 	assert_int_equal(reading.swap_bytes, READING_UNKNOWN);
 }
 
+/* Where status lags behind, RSS is of smaps_rollup, which has files and shared memory in one. */
+static void rollup(void **state)
+{
+	static const char text[] =
+		"7ffe-7fff ---p 00000000 00:00 0 [rollup]\nRss:\t 40 kB\nPss:\t 9 kB\nAnonymous:\t 12 kB\n"
+		"Swap:\t 8 kB\n";
+	struct reading reading = { .virt_bytes = 7, .rss_bytes = 1, .file_bytes = 2, .shmem_bytes = 3 }, untouched;
+
+	(void)state;
+	assert_int_equal(reading_parse_rollup(text, strlen(text), &reading), 0);
+	assert_int_equal(reading.virt_bytes, 7);
+	assert_int_equal(reading.rss_bytes, 40 * 1024);
+	assert_int_equal(reading.anon_bytes, 12 * 1024);
+	assert_int_equal(reading.swap_bytes, 8 * 1024);
+	assert_int_equal(reading.file_bytes, READING_UNKNOWN);
+	assert_int_equal(reading.shmem_bytes, READING_UNKNOWN);
+	untouched = reading;
+	assert_int_equal(reading_parse_rollup("Pss: 9 kB\n", 10, &reading), -EBADMSG);
+	assert_int_equal(reading_parse_rollup("Rss: 9 MB\n", 10, &reading), -EBADMSG);
+	assert_memory_equal(&reading, &untouched, sizeof(reading));
+}
+
 static void malformed_values(void **state)
 {
 	static const char *const bad[] = {
@@ -144,7 +166,7 @@ int main(void)
 		cmocka_unit_test(all_fields),		cmocka_unit_test(missing_fields),
 		cmocka_unit_test(malformed_values),	cmocka_unit_test(of_this_process),
 		cmocka_unit_test(room_numbers),		cmocka_unit_test(room_groups),
-		cmocka_unit_test(room_of_this_machine),
+		cmocka_unit_test(room_of_this_machine), cmocka_unit_test(rollup),
 	};
 
 	return cmocka_run_group_tests_name("target_reading", tests, NULL, NULL);

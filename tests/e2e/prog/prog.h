@@ -30,6 +30,8 @@
 
 enum { POINT_VIRT, POINT_RSS, POINT_ANON, POINT_FILE, POINT_SHMEM, POINT_SWAP, POINT_FIELDS };
 
+#define POINT_UNKNOWN (~0ull)
+
 struct point {
 	char name[64];
 	int pid;
@@ -43,6 +45,8 @@ static struct {
 	unsigned int count;
 	char mark[80];
 	char status[4096];
+	int rollup_fd; /* smaps_rollup, where status lags behind (STATUS_LAGS); else -1 */
+	char rollup[2048];
 	struct point points[320];
 } point_state;
 
@@ -53,8 +57,13 @@ static inline void point_open(void)
 
 	if (point_state.tid == tid)
 		return;
-	if (point_state.tid)
+	if (point_state.tid) {
 		close(point_state.fd);
+		close(point_state.rollup_fd);
+	}
+	point_state.rollup_fd = -1;
+	if (getenv("STATUS_LAGS") && *getenv("STATUS_LAGS"))
+		point_state.rollup_fd = open("/proc/thread-self/smaps_rollup", O_RDONLY | O_CLOEXEC);
 	point_state.fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
 	must(point_state.fd >= 0);
 	point_state.tid = tid;
@@ -62,9 +71,9 @@ static inline void point_open(void)
 		((volatile char *)&point_state)[i] += 0;
 }
 
-static inline unsigned long long point_field(const char *name)
+static inline unsigned long long point_field(const char *text, const char *name)
 {
-	const char *at = strstr(point_state.status, name);
+	const char *at = strstr(text, name);
 
 	must(at);
 	return strtoull(at + strlen(name), NULL, 10) * KB;
@@ -88,7 +97,7 @@ static inline void point(const char *name)
 	struct point *next = &point_state.points[point_state.count];
 	volatile char *status = point_state.status;
 	int len;
-	ssize_t got = 0;
+	ssize_t got = 0, got_rollup = 0;
 
 	must(point_state.count < sizeof(point_state.points) / sizeof(point_state.points[0]));
 	point_open();
@@ -98,13 +107,25 @@ static inline void point(const char *name)
 	next->pid = (int)getpid();
 	point_state.count++;
 	status[0] = status[sizeof(point_state.status) - 1] = 0;
-	for (int turn = 0; turn < 2; turn++)
+	((volatile char *)point_state.rollup)[0] = 0;
+	for (int turn = 0; turn < 2; turn++) {
 		got = syscall(SYS_pread64, point_state.fd, point_state.status, sizeof(point_state.status) - 1, 0L);
+		if (point_state.rollup_fd >= 0)
+			got_rollup = syscall(SYS_pread64, point_state.rollup_fd, point_state.rollup,
+					     sizeof(point_state.rollup) - 1, 0L);
+	}
 	syscall(SYS_write, -1, point_state.mark, (size_t)len);
 	must(got > 0);
 	point_state.status[got] = 0;
 	for (int i = 0; i < POINT_FIELDS; i++)
-		next->bytes[i] = point_field(fields[i]);
+		next->bytes[i] = point_field(point_state.status, fields[i]);
+	if (got_rollup <= 0)
+		return;
+	point_state.rollup[got_rollup] = 0;
+	next->bytes[POINT_RSS] = point_field(point_state.rollup, "Rss:");
+	next->bytes[POINT_ANON] = point_field(point_state.rollup, "Anonymous:");
+	next->bytes[POINT_SWAP] = point_field(point_state.rollup, "Swap:");
+	next->bytes[POINT_FILE] = next->bytes[POINT_SHMEM] = POINT_UNKNOWN;
 }
 
 /* The marks around one step: "NAME {" and "NAME }". */
@@ -144,10 +165,14 @@ static inline void points_print(void)
 
 		len += (size_t)snprintf(line + len, sizeof(line) - len,
 					"%s{\"pid\":%d,\"name\":\"%s\",\"virt\":%llu,\"rss\":%llu,\"anon\":%llu,"
-					"\"file\":%llu,\"shmem\":%llu,\"swap\":%llu}",
+					"\"swap\":%llu,",
 					i ? "," : "", p->pid, p->name, p->bytes[POINT_VIRT], p->bytes[POINT_RSS],
-					p->bytes[POINT_ANON], p->bytes[POINT_FILE], p->bytes[POINT_SHMEM],
-					p->bytes[POINT_SWAP]);
+					p->bytes[POINT_ANON], p->bytes[POINT_SWAP]);
+		must(len < sizeof(line) - 80);
+		len += (size_t)snprintf(line + len, sizeof(line) - len,
+					p->bytes[POINT_FILE] == POINT_UNKNOWN ? "\"file\":null,\"shmem\":null}"
+									      : "\"file\":%llu,\"shmem\":%llu}",
+					p->bytes[POINT_FILE], p->bytes[POINT_SHMEM]);
 		must(len < sizeof(line) - 4);
 	}
 	memcpy(line + len, "]}\n", 3);

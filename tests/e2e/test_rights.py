@@ -1,0 +1,141 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""With fewer rights, or on a kernel that lacks something: the bpf source says in one line what is missing, ptrace takes over
+where no source was asked for, and nobody watches a process that the kernel would not let them trace."""
+
+import ctypes
+import os
+import struct
+
+import harness
+from harness import HEAPTRACE, Process, new_path, once, prog, run
+
+NOBODY = 65534
+EPERM, EINVAL, ENOSYS = 1, 22, 38
+BPF_CALL = {"x86_64": 321, "aarch64": 280}
+
+
+def with_caps(*names):
+    """As nobody, with these capabilities and no other."""
+    caps = ",".join(["-all", *("+" + name for name in names)])
+    return ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--bounding-set=+all",
+            f"--inh-caps={caps}", f"--ambient-caps={caps}"]
+
+
+def is_root(t):
+    if os.geteuid() != 0:
+        t.skip("all", "only root can give rights away")
+    return os.geteuid() == 0
+
+
+def place():
+    """A new output file in a folder of nobody's."""
+    path = new_path("-rights")
+    os.mkdir(path)
+    os.chown(path, NOBODY, NOBODY)
+    return os.path.join(path, "out.jsonl")
+
+
+def watch(before, *arguments, **how):
+    """BEFORE heaptrace -f jsonl -o FILE ARGUMENTS"""
+    path = place()
+    done = run([*before, HEAPTRACE, "-f", "jsonl", "-o", path, *arguments], **how)
+    done.path = path
+    return done
+
+
+def refused(t, done, words, name):
+    t.equal(done.rc, 125, f"{name}: status 125", done)
+    t.equal(len(done.err.strip().splitlines()), 1, f"{name}: one line", done)
+    t.none([word for word in words if word not in done.err], f"{name}: it says {', '.join(words)}", done)
+
+
+def falls_back(t, before, words, name, **how):
+    """-s bpf is refused for what WORDS say; without it ptrace watches, and says the same."""
+    refused(t, watch(before, "-s", "bpf", "--", "/bin/true", **how), words, name)
+    done = watch(before, "--", "/bin/true", **how)
+    if t.balanced(done, f"{name}: ptrace takes over"):
+        t.equal(done.books.header["source"], "ptrace", f"{name}: the header says so")
+        t.none([word for word in words if word not in done.err], f"{name}: and why", done)
+    doctor = run([*before, HEAPTRACE, "doctor"], **how)
+    t.ok(doctor.rc == 0 and "takes ptrace" in doctor.out, f"{name}: doctor says what is taken", doctor)
+    t.ok(any(line.startswith("no ") and any(word in line for word in words) for line in doctor.out.splitlines()),
+         f"{name}: and what is missing", doctor.out)
+
+
+@once
+def one_capability_alone(t):
+    if is_root(t):
+        falls_back(t, with_caps("perfmon"), ["CAP_BPF", "is missing"], "without CAP_BPF")
+        falls_back(t, with_caps("bpf"), ["CAP_PERFMON", "is missing"], "without CAP_PERFMON")
+
+
+@once
+def both_capabilities(t):
+    """They are enough for one's own processes."""
+    if not is_root(t):
+        return
+    caps = with_caps("bpf", "perfmon")
+    done = watch(caps, "-s", "bpf", "--", prog("family"), "fork")
+    t.balanced(done, "CAP_BPF and CAP_PERFMON: a command")
+    t.agrees(done)
+    with Process(["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", prog("hold"), "1"]) as held:
+        held.until("ready")
+        held.ask("map 9")
+        t.balanced(watch(caps, "-s", "bpf", "-d", "0.2", "-p", str(held.pid)), "CAP_BPF and CAP_PERFMON: -p of their own")
+
+
+@once
+def processes_of_others(t):
+    """The programs could watch anybody; whom the user may watch is the kernel's rule for ptrace."""
+    if not is_root(t):
+        return
+    with Process([prog("hold"), "1"]) as held:
+        held.until("ready")
+        held.ask("map 9")
+        pid = str(held.pid)
+        refused(t, watch(with_caps("bpf", "perfmon"), "-s", "bpf", "-d", "0.2", "-p", pid), ["no right", "CAP_SYS_PTRACE"],
+                "a process of root")
+        t.equal(watch(with_caps("bpf", "perfmon"), "-d", "0.2", "-p", pid).rc, 125, "nor by any other source")
+        t.balanced(watch(with_caps("bpf", "perfmon", "sys_ptrace"), "-s", "bpf", "-d", "0.2", "-p", pid),
+                   "with CAP_SYS_PTRACE")
+        t.equal(held.ask("mark on")["name"], "mark on", "the process has seen nothing of it")
+
+
+def forbid_bpf(error):
+    """Runs in the child: from here on bpf(2) fails with this error, as under a container's profile."""
+    def code(op, jt, jf, k):
+        return struct.pack("HBBI", op, jt, jf, k)
+    program = b"".join((code(0x20, 0, 0, 0), code(0x15, 0, 1, BPF_CALL[os.uname().machine]),
+                        code(0x06, 0, 0, 0x00050000 | error), code(0x06, 0, 0, 0x7fff0000)))
+    libc, memory = ctypes.CDLL(None, use_errno=True), ctypes.create_string_buffer(program)
+    head = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(memory)))
+
+    def apply():
+        # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+        if not memory or libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, head, 0, 0):
+            os._exit(99)
+    return apply
+
+
+@once
+def bpf_is_forbidden(t):
+    root = os.geteuid() == 0
+    for error, words in ((EPERM, ["refused", "seccomp"] if root else ["CAP_BPF"]), (EINVAL, ["ring buffer", "5.8"]),
+                         (ENOSYS, ["no bpf(2)"])):
+        falls_back(t, [], words, f"bpf(2) fails with {os.strerror(error)}", preexec_fn=forbid_bpf(error))
+
+
+@once
+def no_type_information(t):
+    if not is_root(t):
+        return
+    hide = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh"]
+    if run([*hide, "/bin/true"]).rc:
+        t.skip("all", "nothing can be mounted here")
+        return
+    falls_back(t, hide, ["/sys/kernel/btf/vmlinux"], "no BTF")
+
+
+if __name__ == "__main__":
+    harness.main()
