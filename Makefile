@@ -139,7 +139,7 @@ $(BUILD)/lab/target-musl: $(TARGET_C) Makefile
 .PHONY: lab
 lab: all $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
 
-.PHONY: setup demo check experiments lint bench bench-names soak fuzz install uninstall clean distclean help
+.PHONY: setup demo check check-kernels experiments lint bench bench-names soak fuzz install uninstall clean distclean help
 
 setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
@@ -163,6 +163,10 @@ check: ## set up like setup, then run every test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
 	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS) tests/experiments/run \
 		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
+
+check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)
+	@sh .ci/setup build kernels
+	@tests/run tests/kernels/check
 
 lint: ## the checks of the sources only
 	@sh .ci/setup build check
@@ -220,7 +224,7 @@ BINDIR  := $(DESTDIR)$(PREFIX)/bin
 LIBDIR  := $(DESTDIR)$(PREFIX)/lib
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man/man1
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-# With the capabilities anybody who may run heaptrace can observe any process: so that is a group's right.
+# With the capabilities heaptrace sees kernel memory, and what set-uid programs that it runs do: so that is a group's right.
 SETCAP_GROUP ?= adm
 install: all ## install below PREFIX (/usr/local); SETCAP=1 lets the group SETCAP_GROUP (adm) observe without root
 	$(INSTALL) -d $(BINDIR) $(MANDIR) $(COMPDIR)
