@@ -23,7 +23,7 @@ HEAPTRACE = os.path.abspath(os.environ.get("HEAPTRACE", "build/heaptrace"))
 TARGET = os.path.abspath(os.environ.get("TARGET", "build/target"))
 PROGS = os.path.abspath(os.environ.get("PROGS", "build/tests/prog"))
 PYTHON = os.path.realpath(sys.executable)
-TIMEOUT = int(os.environ.get("E2E_TIMEOUT", "60"))
+TIMEOUT = int(os.environ.get("E2E_TIMEOUT", "300"))
 PATIENCE = max(20, TIMEOUT // 3)  # for one step of something
 
 _cases = []
