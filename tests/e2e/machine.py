@@ -2,13 +2,17 @@
 """Settings of the whole machine, changed for the length of a test and put back whatever happens to it."""
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
 import signal
+import struct
 import sys
 
 LOCK = "/run/heaptrace-tests.lock"
+SWAP = "swap"
+PAGE = os.sysconf("SC_PAGESIZE")
 
 
 def read(path):
@@ -22,13 +26,36 @@ def write(path, value):
         file.write(str(value))
 
 
+def _swap_begin(path, size):
+    """Has the machine swap to a new file: a header of version 1 in its first page, without holes."""
+    libc, fd = ctypes.CDLL(None, use_errno=True), os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, size)
+        os.pwrite(fd, struct.pack("<III", 1, size // PAGE - 1, 0), 1024)
+        os.pwrite(fd, b"SWAPSPACE2", PAGE - 10)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    if libc.swapon(os.fsencode(path), 0):
+        raise OSError(ctypes.get_errno(), f"swapon: {os.strerror(ctypes.get_errno())}")
+
+
+def _swap_end(path):
+    ctypes.CDLL(None).swapoff(os.fsencode(path))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _put_back(file):
     """Writes back what is noted in the lock file, last change first; then empties it."""
     file.seek(0)
     for line in reversed(file.read().splitlines()):
         with contextlib.suppress(OSError, ValueError):
             path, value = json.loads(line)
-            write(path, value)
+            if path == SWAP:
+                _swap_end(value)
+            else:
+                write(path, value)
     file.seek(0)
     file.truncate()
 
@@ -38,8 +65,8 @@ def _end(number, _):
 
 
 @contextlib.contextmanager
-def settings(changes):
-    """Sets {path: value}. One test of this machine at a time may: the others wait. The old values are noted in the lock
+def settings(changes, swap=None):
+    """Sets {path: value}; with @swap, (path, bytes), the machine also swaps to that new file. One test of this machine at a time may: the others wait. The old values are noted in the lock
     file before anything is changed, so that even after a SIGKILL the next one puts them back."""
     fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "r+", encoding="ascii") as file:
@@ -51,6 +78,10 @@ def settings(changes):
                 file.write(json.dumps([path, chosen(read(path))]) + "\n")
                 file.flush()
                 write(path, value)
+            if swap:
+                file.write(json.dumps([SWAP, swap[0]]) + "\n")
+                file.flush()
+                _swap_begin(*swap)
             yield
         finally:
             _put_back(file)

@@ -8,6 +8,7 @@ import time
 
 import harness
 import machine
+from books import points_of
 from harness import Observer, Process, case, folder, observe, prog, status_of, wait_until
 
 PAGES = 64 * 4096
@@ -194,6 +195,93 @@ def reclaim(t, source):
             t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
     finally:
         wait_until(lambda: _removed(group), "the cgroup to go")
+
+
+@case("kernel")
+def swap(t, source):
+    """Pages go to swap without an act of the process, and come back by its own major faults."""
+    try:
+        group = MemoryGroup()
+    except OSError as err:
+        t.skip("all", f"no memory cgroup can be made here: {err}")
+        return
+    try:
+        with machine.settings({}, (os.path.join(folder(), "swap"), 64 << 20)), Process([prog("hold"), "0"]) as held:
+            held.until("ready")
+            group.write("cgroup.procs", held.pid)
+            with Observer(source, "-p", str(held.pid)) as observer:
+                observer.attached(held.pid)
+                before = held.ask("map 2048")
+                group.reclaim()
+                out = held.ask("mark out")
+                back = held.ask("again")
+                done = observer.end()
+        if not t.ok(out["swap"] >= 4 << 20, "half of it at least went to swap", before, out):
+            return
+        if t.balanced(done):
+            t.agrees(done, [before, out, back])
+            rows = [row for row in done.books.rows if row["swap"] > 0]
+            t.equal({row["cause"] for row in rows}, {"kernel"}, "what went is in rows of a kernel actor", *rows[:4])
+            t.none([row for row in rows if row["swap"] != -row["anon"]], "a page in swap is one less in memory")
+            rows = [row for row in done.books.rows if row["swap"] < 0 and row["cause"] == "fault"]
+            t.ok(sum(row["swap"] for row in rows) <= -(2 << 20) and all(row["swap"] == -row["anon"] for row in rows),
+                 "what came back is in its own faults", *rows[:4])
+    except OSError as err:
+        t.skip("all", f"this machine cannot swap to a file: {err}")
+    finally:
+        wait_until(lambda: _removed(group), "the cgroup to go")
+
+
+KSM = "/sys/kernel/mm/ksm"
+
+
+@case("kernel")
+def same_page_merging(t, source):
+    """KSM shares equal pages. The kernel goes on to count them for each process that maps them: no row, and balanced."""
+    if not os.access(f"{KSM}/run", os.W_OK):
+        t.skip("all", "no KSM here, or no right to start it")
+        return
+    changes = {f"{KSM}/pages_to_scan": 100000, f"{KSM}/sleep_millisecs": 10, f"{KSM}/run": 1}
+    with machine.settings(changes), Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            before = held.ask("merge 256")
+            wait_until(lambda: int(machine.read(f"/proc/{held.pid}/ksm_merging_pages") or 0) >= 200, "KSM to merge", 300)
+            after = held.ask("mark after")
+            done = observer.end()
+    if t.balanced(done):
+        t.agrees(done, [before, after])
+        t.none([row for row in done.books.rows if row["cause"] == "kernel" and row["rss"]], "merging changes no counter")
+
+
+@case("syscalls")
+def set_apart_huge_pages(t, source):
+    """Pages of hugetlb count in VmSize, not in VmRSS: the rows say the same."""
+    path = "/proc/sys/vm/nr_hugepages"
+    if not os.access(path, os.W_OK):
+        t.skip("all", "no hugetlb here, or no right to set pages apart")
+        return
+    with machine.settings({path: 4}), Process([prog("hold"), "0"]) as held:
+        wait_until(lambda: _set_apart(path, 2), "huge pages to be set apart", 300)
+        held.until("ready")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            held.say("huge 2")
+            points = points_of(held.line())
+            done = observer.end()
+    if t.balanced(done):
+        t.agrees(done, points)
+        rows = [row for row in done.books.rows if row["virt"] and row["cause"] == "syscall"]
+        t.equal([(row["name"], row["virt"], row["rss"]) for row in rows], [("mmap", 4 << 20, 0), ("munmap", -(4 << 20), 0)],
+                "VIRT comes and goes, RSS does not", *rows)
+
+
+def _set_apart(path, least):
+    if int(machine.read(path)) >= least:
+        return True
+    machine.write(path, 4)
+    return False
 
 
 @case()

@@ -3,6 +3,9 @@
  * line of JSON (its own reading):
  *
  *   map N     maps and touches N pages more
+ *   huge N    maps and touches N pages of 2 MiB of those set apart (hugetlb)
+ *   merge N   maps and touches N pages that are all the same, and lets KSM merge them
+ *   again     touches what the last "map" made once more
  *   drop      unmaps the last ones that "map" made
  *   lazy N    maps and touches N pages, then gives them to the kernel by MADV_FREE, to take when it needs them
  *   sparse N  touches 64 small pages in each of N areas of 2 MiB that khugepaged may then fill
@@ -94,6 +97,25 @@ static void make_sparse(size_t areas)
 	must(madvise(at, areas * huge, MADV_HUGEPAGE) == 0);
 }
 
+static void make_mergeable(size_t len)
+{
+	char *at = mmap(NULL, len, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(at != MAP_FAILED);
+	touch(at, len);
+	must(madvise(at, len, MADV_MERGEABLE) == 0);
+}
+
+static void use_set_apart(size_t len)
+{
+	char *at = mmap(NULL, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	must(at != MAP_FAILED);
+	touch(at, len);
+	point("huge mapped");
+	must(munmap(at, len) == 0);
+}
+
 /* Carries out one line; false at "quit". */
 static bool obey(const char *line, unsigned int threads)
 {
@@ -110,10 +132,17 @@ static bool obey(const char *line, unsigned int threads)
 		must(maps[count].at != MAP_FAILED);
 		touch(maps[count].at, maps[count].len);
 		count++;
+	} else if (!strcmp(line, "again")) {
+		must(count > 0);
+		touch(maps[count - 1].at, maps[count - 1].len);
 	} else if (!strcmp(line, "drop")) {
 		must(count > 0);
 		count--;
 		must(munmap(maps[count].at, maps[count].len) == 0);
+	} else if (!strncmp(line, "huge ", 5)) {
+		use_set_apart(strtoul(line + 5, NULL, 10) * 2 * MB);
+	} else if (!strncmp(line, "merge ", 6)) {
+		make_mergeable(strtoul(line + 6, NULL, 10) * PAGE);
 	} else if (!strncmp(line, "lazy ", 5)) {
 		make_lazy(strtoul(line + 5, NULL, 10) * PAGE);
 	} else if (!strncmp(line, "sparse ", 7)) {
