@@ -38,19 +38,19 @@ struct task_state {
 	u64 mm_id;
 	u64 order; /* of the last write-locked section */
 	u32 where;
-	s32 nr;		/* IN_SYSCALL */
-	u32 watched;	/* else only here to note reclaim */
-	u32 guest;	/* a process that borrows another's mm (vfork) until its exec */
-	u32 await_exec; /* begins to be watched at its next exec */
-	u32 newborn;	/* has not returned from the syscall that made it */
-	u32 opened;	/* the reader knows the mm */
-	u32 holds;	/* has, or has downgraded, the write lock of its mm */
-	u32 reclaim;	/* inside direct reclaim */
-	u32 reading;	/* one of our programs reads user memory */
-	u32 dirty;	/* own is not zero */
-	u32 fault_open; /* fault is not yet in run */
-	u32 group_gone; /* of a leader: the end of its process was sent */
-	u32 executed;	/* its image is new, and it has not returned to it yet */
+	s32 nr;			 /* IN_SYSCALL */
+	u32 watched;		 /* else only here to note reclaim */
+	u32 guest;		 /* a process that borrows another's mm (vfork) until its exec */
+	u32 await_exec;		 /* begins to be watched at its next exec */
+	u32 newborn;		 /* has not returned from the syscall that made it */
+	u32 opened;		 /* the reader knows the mm */
+	u32 holds;		 /* has, or has downgraded, the write lock of its mm */
+	u32 reclaim;		 /* inside direct reclaim */
+	u32 reading;		 /* one of our programs reads user memory */
+	u32 dirty;		 /* own is not zero */
+	u32 fault_open;		 /* fault is not yet in run */
+	u32 group_gone;		 /* of a leader: the end of its process was sent */
+	u32 executed;		 /* its image is new, and it has not returned to it yet */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
 	u64 enter_ns;
 	u64 maj_flt;

@@ -249,24 +249,6 @@ static int targets_enter(struct bpf_source *bpf, const struct source_config *con
 	return err;
 }
 
-static enum wire_stacks stacks_mode(enum source_stacks stacks)
-{
-#ifdef __x86_64__
-	switch (stacks) {
-	case SOURCE_STACKS_NONE:
-	case SOURCE_STACKS_AUTO: /* not before short programs have them whole */
-		break;
-	case SOURCE_STACKS_FP:
-		return WIRE_STACKS_FP;
-	case SOURCE_STACKS_DWARF:
-		return WIRE_STACKS_CFI;
-	}
-#else
-	(void)stacks;
-#endif
-	return WIRE_STACKS_NONE;
-}
-
 static int stacks_open(struct bpf_source *bpf, const struct bpf_kernel_config *config)
 {
 	if (config->stacks == WIRE_STACKS_NONE)
@@ -285,7 +267,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 {
 	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes,
 						   .follow = config->follow,
-						   .stacks = stacks_mode(config->stacks) };
+						   .stacks = bpf_stacks_mode(config->stacks) };
 	struct bpf_source *bpf = calloc(1, sizeof(*bpf));
 	int err;
 

@@ -50,6 +50,24 @@ struct bpf_stacks {
 	struct wire_stack stack; /* of a copy */
 };
 
+enum wire_stacks bpf_stacks_mode(enum source_stacks stacks)
+{
+#ifdef __x86_64__
+	switch (stacks) {
+	case SOURCE_STACKS_NONE:
+	case SOURCE_STACKS_AUTO: /* not before short programs have them whole */
+		break;
+	case SOURCE_STACKS_FP:
+		return WIRE_STACKS_FP;
+	case SOURCE_STACKS_DWARF:
+		return WIRE_STACKS_CFI;
+	}
+#else
+	(void)stacks;
+#endif
+	return WIRE_STACKS_NONE;
+}
+
 struct bpf_stacks *bpf_stacks_new(struct bpf_kernel_side *side, struct stack_store *store, uint64_t seed)
 {
 	struct bpf_stacks *stacks = calloc(1, sizeof(*stacks));

@@ -6,9 +6,13 @@
 
 #include "event/event.h"
 #include "source/bpf_kernel.h"
+#include "source/source.h"
 #include "source/stack_store.h"
 
 struct bpf_stacks;
+
+/* How the programs walk where a user asks for @stacks; none on architectures whose registers they do not know. */
+enum wire_stacks bpf_stacks_mode(enum source_stacks stacks);
 
 /* @side and @store are borrowed; @seed is what the programs begin the ids of stacks with. NULL with errno set on failure. */
 struct bpf_stacks *bpf_stacks_new(struct bpf_kernel_side *side, struct stack_store *store, uint64_t seed);
