@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -277,10 +278,32 @@ static void test_own_memory(void **state)
 	munmap(memory, len);
 }
 
-/* The judge is exact on every kernel: the numbers of smaps_rollup, which walks the pages. */
-static void test_own_memory_is_exact(void **state)
+/* A child that has touched @pages pages and is stopped: nothing changes its memory any more. */
+static pid_t stopped_child(size_t pages)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (!child) {
+		char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (memory == MAP_FAILED)
+			_exit(1);
+		madvise(memory, pages * page, MADV_NOHUGEPAGE);
+		memset(memory, 1, pages * page);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	return child;
+}
+
+/* The judge is exact on every kernel: the numbers of smaps_rollup, which walks the pages. */
+static void test_memory_is_exact(void **state)
+{
 	struct procfs_rollup rollup;
 	struct procfs_mem mem;
 	int dir = procfs_open(getpid());
@@ -291,19 +314,15 @@ static void test_own_memory_is_exact(void **state)
 	close(dir);
 	assert_string_equal(procfs_judge(), procfs_status_is_exact() ? "status" : "smaps_rollup");
 	for (size_t pages = 1; pages < 8; pages++) {
-		char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		pid_t child = stopped_child(pages);
 
-		assert_ptr_not_equal(memory, MAP_FAILED);
-		madvise(memory, pages * page, MADV_NOHUGEPAGE);
-		procfs_mem(getpid(), &mem); /* brings the memory that reading takes */
-		procfs_rollup(getpid(), &rollup);
-		memset(memory, 1, pages * page);
-		assert_int_equal(procfs_mem(getpid(), &mem), 0);
-		assert_int_equal(procfs_rollup(getpid(), &rollup), 0);
+		assert_int_equal(procfs_mem(child, &mem), 0);
+		assert_int_equal(procfs_rollup(child, &rollup), 0);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
 		assert_int_equal(mem.rss, rollup.rss);
 		assert_int_equal(mem.anon, rollup.anon);
 		assert_int_equal(mem.swap, rollup.swap);
-		munmap(memory, pages * page);
 	}
 }
 
@@ -430,7 +449,7 @@ int main(void)
 		cmocka_unit_test(test_maps_refuse),
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_own_memory),
-		cmocka_unit_test(test_own_memory_is_exact),
+		cmocka_unit_test(test_memory_is_exact),
 		cmocka_unit_test(test_own_maps),
 		cmocka_unit_test(test_own_stat_and_links),
 		cmocka_unit_test(test_tasks),
