@@ -138,14 +138,20 @@ def stopped_observer(t, source):
 
 
 def flood_is_over(observer):
-    """The command has ended: it is a zombie until its parent, the stopped observer, goes on."""
+    """The command has ended: it is a zombie until its parent, the stopped observer, goes on. The observer's reader of
+    symbols is another child of it."""
     for child in children_of(observer):
         try:
-            if status_of(child)["State"] != "Z":
+            if status_of(child)["State"] != "Z" and comm_of(child) != "heaptrace-names":
                 return False
         except FileNotFoundError:
             pass
     return True
+
+
+def comm_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
 
 
 def children_of(pid):
