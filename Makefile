@@ -145,9 +145,12 @@ setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
 
 # As root, or by sudo where there is one, the observer is the kernel's eBPF; otherwise heaptrace falls back by itself.
+# The parts of a target that names its own steps are built with all CPUs, unless -j says otherwise.
+ALL_CPUS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 demo: ## install what is missing, build, and run the main job
 	@sh .ci/setup build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(ALL_CPUS) all
 	cd $(BUILD) && $$([ "$$(id -u)" -eq 0 ] || command -v sudo || true) ./heaptrace -- ./target
 
 LINTS      := tests/lint/lint.sh tests/lint/selftest.sh
@@ -159,9 +162,9 @@ ENDS_AGAIN := $(wildcard $(addprefix tests/e2e/test_,bad_input.py family.py mapp
 
 check: ## set up like setup, then run every test
 	@sh .ci/setup build check
-	@$(MAKE) --no-print-directory all units progs lab
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
-	@tests/run $(LINTS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(REPLAYS) $(ENDS) tests/experiments/run \
+	@$(MAKE) --no-print-directory $(ALL_CPUS) all units progs lab
+	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
+	@tests/run $(LINTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) \
 		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
 
 check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 # Tests the test tools: the runner must notice each way in which a program fails, the lint rules each fault they are for.
+# shellcheck disable=SC2016 # the scripts that are written here expand in their own shells
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
@@ -52,9 +53,25 @@ runner 'a program skipped as a whole' '0 passed, 0 failed, 1 skipped
 status 0' 'echo "1..0 # SKIP not here"'
 runner 'cmocka skips' '1 passed, 0 failed, 1 skipped
 status 0' 'echo 1..2; echo ok 1 - a; echo "not ok 2 # SKIP b"'
-# shellcheck disable=SC2016
 runner 'the environment' '1 passed, 0 failed, 0 skipped
 status 0' 'echo 1..1; [ "$VALUE" = given ] && echo ok 1'
+
+# Two programs of which each waits for the other, and one that is ended with its runner.
+printf '#!/bin/sh\n: >"$0.here"; for i in 1 2 3 4 5 6 7 8 9; do [ -e "%s/one.here" ] && [ -e "%s/two.here" ] && break; sleep 0.2; done\n' \
+    "$dir" "$dir" >"$dir/one"
+echo '[ "$i" -lt 9 ] && echo 1..1 && echo ok 1' >>"$dir/one"
+cp "$dir/one" "$dir/two"
+chmod +x "$dir/one" "$dir/two"
+[ "$(TEST_JOBS=2 "$top/tests/run" "$dir/one" "$dir/two" | tail -n 1)" = '2 passed, 0 failed, 0 skipped' ]
+result 'two programs at once' $?
+printf '#!/bin/sh\necho $$ >"$0.pid"; exec sleep 60\n' >"$dir/long"
+chmod +x "$dir/long"
+"$top/tests/run" "$dir/long" >"$dir/said" 2>&1 &
+while [ ! -s "$dir/long.pid" ]; do sleep 0.1; done
+kill $!
+wait $!
+[ $? -eq 1 ] && ! kill -0 "$(cat "$dir/long.pid")" 2>/dev/null
+result 'an end of the runner ends its programs' $?
 
 # layer NAME FILE INCLUDE: that FILE may not include INCLUDE.
 layer() {
