@@ -238,6 +238,9 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	struct options *options = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->err_stream = NULL; /* getopt has said what is wrong; one line is enough */
+		return 0;
 	case 'h':
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 		return 0;
@@ -333,8 +336,7 @@ void options_parse(int argc, char **argv, struct options *out)
 	argp_err_exit_status = EXIT_USAGE;
 	out->command = command_of(argc > 1 ? argv[1] : NULL);
 	skip = out->command != COMMAND_WATCH;
-	if (skip)
-		argv[1] = argv[0];
+	argv[skip] = (char *)"heaptrace"; /* begins what getopt says */
 	/* In order, so that CMD's own options stay its own. */
 	if (argp_parse(&argp, argc - skip, argv + skip, ARGP_IN_ORDER | ARGP_NO_ARGS | ARGP_NO_HELP, &rest, out))
 		exit(EXIT_USAGE);

@@ -39,10 +39,10 @@ def usage_errors(t):
             ("unknown colour", ["--color", "mauve", "--", "/bin/true"], "mauve"),
             ("both -p and a command", ["-p", "1", "--", "/bin/true"], ""),
             ("an unknown filter", ["-e", "nosuchcause", "--", "/bin/true"], "nosuchcause"),
-            ("an option without its value", ["-o"], ""),
+            ("an option without its value", ["-o"], "o"),
             ("unknown stacks", ["--stacks", "all", "--", "/bin/true"], "all"),
     ):
-        refused(t, run([HEAPTRACE, *arguments]), USAGE, name, word, lines=2)
+        refused(t, run([HEAPTRACE, *arguments]), USAGE, name, word)
 
 
 @case()
