@@ -190,7 +190,7 @@ bench-names: $(BUILD)/tests/bench/names ## how long the naming of call chains ta
 soak: all progs ## the whole mix for MINUTES minutes, the books checked all the time
 	tests/bench/soak $(MINUTES)
 
-# libFuzzer over everything that reads what the target or a file gave; the recorded events of the tests are its seeds.
+# libFuzzer over everything that reads what the target or a file gave.
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_C     := $(wildcard tests/fuzz/fuzz_*.c)
@@ -200,9 +200,9 @@ fuzz: ## run each fuzzer for FUZZ_SECONDS
 	@sh .ci/setup build fuzz
 	@$(MAKE) --no-print-directory fuzzers
 	@for f in $(FUZZERS); do \
-		mkdir -p $$f.corpus && echo "$$f" && \
+		mkdir -p $$f.corpus && echo "$$f" && tests/fuzz/seeds $$(basename $$f) $$f.seeds && \
 		(cd $(BUILD) && $(CURDIR)/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 \
-			$(CURDIR)/$$f.corpus $(CURDIR)/tests/replay) || exit 1; \
+			$(CURDIR)/$$f.corpus $(CURDIR)/$$f.seeds) || exit 1; \
 	done
 
 .PHONY: fuzzers

@@ -6,6 +6,8 @@
 
 #define EXTENDED	 UINT32_MAX /* a length that announces one of 64 bits: nobody writes such tables */
 #define AUGMENTATION_MAX 16
+#define LEB_MAX		 10  /* bytes that a number of 64 bits takes; nobody pads more */
+#define CIE_CODE_MAX	 512 /* they are gone through for each function */
 
 /* DW_EH_PE_*: the low half says how a number is written, the high half what it is relative to. */
 #define PE_OMIT	    0xff
@@ -30,16 +32,19 @@ uint64_t cfi_uint(struct cfi_scan *scan, unsigned int size)
 
 static uint64_t leb_take(struct cfi_scan *scan, unsigned int *ret_bits, uint8_t *ret_last)
 {
+	size_t begin = scan->pos;
 	uint64_t value = 0;
 	unsigned int bits = 0;
 	uint8_t byte;
 
 	do {
 		byte = (uint8_t)cfi_uint(scan, 1);
+		if (scan->pos - begin > LEB_MAX)
+			scan->bad = true;
 		if (bits < 64)
 			value |= (uint64_t)(byte & 0x7f) << bits;
 		bits += bits < 64 ? 7 : 0;
-	} while (byte & 0x80);
+	} while (byte & 0x80 && !scan->bad);
 	*ret_bits = bits;
 	*ret_last = byte;
 	return value;
@@ -193,7 +198,7 @@ static int cie_read(const struct cfi *cfi, size_t offset, struct cfi_cie *cie)
 		return -EBADMSG;
 	cie->code = scan.pos;
 	cie->code_end = scan.end;
-	return 0;
+	return cie->code_end - cie->code > CIE_CODE_MAX ? -EBADMSG : 0;
 }
 
 int cfi_entry_cie(const struct cfi *cfi, size_t offset, struct cfi_cie *cie)

@@ -35,7 +35,8 @@ struct cfi_cie {
 /* The next @size bytes, at most 8, as a little-endian number. */
 uint64_t cfi_uint(struct cfi_scan *scan, unsigned int size);
 
-/* Numbers of variable length (LEB128), without and with a sign. What does not fit in 64 bits is cut off. */
+/* Numbers of variable length (LEB128), without and with a sign. What does not fit in 64 bits is cut off; one of more than ten
+ * bytes sets scan->bad. */
 uint64_t cfi_uleb(struct cfi_scan *scan);
 int64_t cfi_sleb(struct cfi_scan *scan);
 

@@ -26,7 +26,8 @@ static void add(const char *part, size_t len, void *opaque)
 		text->cut = true;
 		len = room;
 	}
-	memcpy(text->data + text->len, part, len);
+	if (len)
+		memcpy(text->data + text->len, part, len);
 	text->len += len;
 }
 

@@ -20,6 +20,7 @@ struct compiler {
 	const struct cfi *cfi; /* that the rows come from */
 	uint64_t base, limit;  /* of the object's code */
 	uint64_t end;	       /* of the function at hand, as far as it is its own */
+	uint64_t told;	       /* up to where the rows of that function have come */
 	struct row *rows;
 	size_t count, room;
 	struct wire_rule *rules;
@@ -294,9 +295,9 @@ static int row_take(void *ctx, uint64_t start, uint64_t end, const struct cfi_ro
 	uint16_t index;
 	int err;
 
-	(void)end;
 	if (start >= compiler->end)
 		return 0;
+	compiler->told = end < compiler->end ? end : compiler->end;
 	rule = rule_convert(compiler->cfi, row);
 	err = rule_intern(compiler, &rule, &index);
 	return err ? err : row_add(compiler, start, index);
@@ -318,9 +319,11 @@ static int functions_take(struct compiler *compiler)
 			compiler->end = cfi->fdes[i + 1].start;
 		if (compiler->end <= fde->start)
 			continue;
+		compiler->told = fde->start;
 		err = cfi_rows(cfi, fde, row_take, compiler);
+		/* Nothing is known of what is behind a mistake. */
 		if (!err || err == -EBADMSG)
-			err = row_add(compiler, compiler->end, RULE_INDEX_NONE);
+			err = row_add(compiler, compiler->told, RULE_INDEX_NONE);
 	}
 	return err;
 }
@@ -338,6 +341,7 @@ static int gap_fill(struct compiler *compiler, uint64_t start, uint64_t end, con
 		at++;
 	if (compiler->rows[at].rule != RULE_INDEX_NONE)
 		return 0;
+	end = end < compiler->limit ? end : compiler->limit;
 	if (at + 1 < compiler->count && compiler->rows[at + 1].pc < end - compiler->base)
 		end = compiler->base + compiler->rows[at + 1].pc;
 	err = rule_intern(compiler, rule, &index);

@@ -3,6 +3,7 @@
 #include "base/cfi.h"
 
 #include "base/dwarf_expr.h"
+#include "source/table.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -202,6 +203,7 @@ static void test_malformed(void **state)
 	expect_malformed("\x0f\x05\x77", 3);			     /* an expression beyond the end */
 	expect_malformed("\x0c\x40\x08", 3);			     /* a CFA in a register that is not kept */
 	expect_malformed("\x0e\xff\xff\xff\xff\x7f", 6);	     /* too far */
+	expect_malformed("\x0e\x90\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", 12); /* a number that takes its time */
 	/* Entries that lie about their length, or about where their CIE is. */
 	FDE(&section, put_cie(&section, "zR"), 0x400000, "\x42");
 	section.data[0] = 0xff;
@@ -215,6 +217,49 @@ static void test_malformed(void **state)
 }
 
 /* Memory in which each address holds itself, but for the first page. */
+/* What all functions have in common is gone through for each of them. */
+static void test_long_cie(void **state)
+{
+	struct section section = { 0 };
+	struct cfi_row row;
+	struct cfi cfi;
+	size_t cie = put_cie(&section, "zR");
+
+	(void)state;
+	section.len += 600;
+	section.data[cie] = (uint8_t)(section.len - cie - 4);
+	section.data[cie + 1] = (uint8_t)((section.len - cie - 4) >> 8);
+	FDE(&section, cie, 0x400000, "\x42");
+	FDE(&section, put_cie(&section, "zR"), 0x400100, "\x42");
+	assert_int_equal(init(&cfi, &section), 0);
+	assert_int_equal(cfi.fde_count, 1);
+	assert_int_equal(cfi_row_at(&cfi, 0x400000, &row), -ENOENT);
+	expect_cfa(&cfi, 0x400100, 7, 8);
+	cfi_free(&cfi);
+}
+
+/* A table says nothing of what is behind a mistake, as the section does not. */
+static void test_table_of_mistake(void **state)
+{
+	struct section section = { 0 };
+	struct unwind_object object = { .segments = { { .addr = 0x400000, .size = 0x1000 } }, .segment_count = 1 };
+	size_t cie = put_cie(&section, "zR");
+	struct table *table = NULL;
+
+	(void)state;
+	FDE(&section, cie, 0x400000, "\x44\x0e\x10\x44\x3f");
+	FDE(&section, cie, 0x400200, "\x44\x0e\x10");
+	assert_int_equal(init(&object.frames[0], &section), 0);
+	assert_int_equal(table_compile(&object, &table), 0);
+	assert_int_equal(table_find(table, 0x400000)->off, 8);
+	assert_int_equal(table_find(table, 0x400007)->off, 16);
+	assert_int_equal(table_find(table, 0x400008)->cfa, RULE_NONE);
+	assert_int_equal(table_find(table, 0x4002ff)->off, 16);
+	assert_int_equal(table_find(table, 0x400300)->cfa, RULE_NONE);
+	table_free(table);
+	cfi_free(&object.frames[0]);
+}
+
 static bool memory_read(void *ctx, uint64_t addr, void *out, size_t len)
 {
 	(void)ctx;
@@ -277,8 +322,10 @@ static void test_expression(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prologue),  cmocka_unit_test(test_rules),	     cmocka_unit_test(test_many),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_expression),
+		cmocka_unit_test(test_prologue),   cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_many),	   cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_long_cie),   cmocka_unit_test(test_table_of_mistake),
+		cmocka_unit_test(test_expression),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
