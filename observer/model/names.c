@@ -286,6 +286,8 @@ static unsigned int put_frames(const struct frame *raw, const struct place *plac
 		/* What was looked up is the byte before a return address. */
 		if (frame->symbol && !frame->inlined && !raw->exact)
 			out[i].offset++;
+		else if (frame->offset == SYM_BEFORE)
+			out[i].symbol = NULL;
 	}
 	if (!count)
 		out[count++] = (struct frame){ .addr = raw->addr,

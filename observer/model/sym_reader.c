@@ -109,12 +109,23 @@ static const char *keep_name(char out[SYM_NAME_SIZE], const char *mangled)
 	return *out ? out : NULL;
 }
 
+/* The function that begins right behind @vaddr, which is no function's. What is asked for of a return address is the byte before
+ * it, and some are put on the stack by hand: that of a signal's handler, that of a context's first function. */
+static const struct sym_entry *begins_behind(const struct sym_table *table, uint64_t vaddr)
+{
+	const struct sym_entry *entry = sym_table_find(table, vaddr + 1);
+
+	return entry && vaddr - entry->start == SYM_BEFORE ? entry : NULL;
+}
+
 /* The function that has code of its own: its name in the symbol table is what the linker and other tools know it by. */
 static void set_function(struct sym_reader *reader, uint64_t vaddr, const struct sym_place *place,
 			 struct sym_frame *frame, char name[SYM_NAME_SIZE])
 {
 	const struct sym_entry *entry = sym_table_find(&reader->table, vaddr);
 
+	if (!entry && !(place && place->name))
+		entry = begins_behind(&reader->table, vaddr);
 	if (entry) {
 		frame->symbol = keep_name(name, entry->name);
 		frame->offset = vaddr - entry->start;
@@ -124,12 +135,21 @@ static void set_function(struct sym_reader *reader, uint64_t vaddr, const struct
 	}
 }
 
-/* A function of which the compiler has made parts (.part.0, .cold) is inlined in them: that is one frame to anybody. */
-static unsigned int join_parts(struct sym_frame *frames, unsigned int count)
+/* Whether a name in the symbol table is that of a part that the compiler has made of a function (.part.0, .cold). */
+static bool is_part(const char *name)
+{
+	return strstr(name, ".part.") || strstr(name, ".cold") || strstr(name, ".isra.") || strstr(name, ".constprop.");
+}
+
+/* The function is inlined in the parts of it: that is one frame to anybody. One that is inlined in itself calls itself. */
+static unsigned int join_parts(const struct sym_reader *reader, uint64_t vaddr, struct sym_frame *frames,
+			       unsigned int count)
 {
 	struct sym_frame *whole = &frames[count - 1], *part = whole - 1;
+	const struct sym_entry *entry = sym_table_find(&reader->table, vaddr);
 
-	if (count < 2 || !whole->symbol || !part->symbol || strcmp(whole->symbol, part->symbol) != 0)
+	if (count < 2 || !entry || !is_part(entry->name) || !whole->symbol || !part->symbol ||
+	    strcmp(whole->symbol, part->symbol) != 0)
 		return count;
 	part->offset = whole->offset;
 	part->inlined = false;
@@ -139,6 +159,7 @@ static unsigned int join_parts(struct sym_frame *frames, unsigned int count)
 unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct sym_frame out[SYM_FRAMES_MAX])
 {
 	struct sym_place places[SYM_FRAMES_MAX];
+	const struct sym_place *outermost = NULL;
 	unsigned int count = 0;
 	uint64_t vaddr;
 
@@ -155,10 +176,11 @@ unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct 
 		if (out[i].inlined && places[i].name)
 			out[i].symbol = keep_name(reader->names[i], places[i].name);
 	}
-	if (!count)
+	if (count)
+		outermost = &places[count - 1];
+	else
 		out[count++] = (struct sym_frame){ .line = 0 };
-	set_function(reader, vaddr, reader->dwarf ? &places[count - 1] : NULL, &out[count - 1],
-		     reader->names[count - 1]);
-	count = join_parts(out, count);
+	set_function(reader, vaddr, outermost, &out[count - 1], reader->names[count - 1]);
+	count = join_parts(reader, vaddr, out, count);
 	return out[count - 1].symbol || out[0].file ? count : 0;
 }

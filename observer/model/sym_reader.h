@@ -14,10 +14,13 @@
 /* Bytes of a file name that is shown, its NUL included; of longer ones the end is. */
 #define SYM_FILE_SIZE 512
 
+#define SYM_BEFORE UINT64_MAX
+
 /* One frame of an address. Strings are NULL where unknown. */
 struct sym_frame {
 	const char *symbol;
-	uint64_t offset; /* of the address in the symbol; 0 for inlined ones */
+	uint64_t
+		offset; /* of the address in the symbol; 0 for inlined ones; SYM_BEFORE: the symbol begins right behind it */
 	const char *file;
 	unsigned int line; /* 0 where unknown */
 	bool inlined;
