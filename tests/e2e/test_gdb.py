@@ -1,0 +1,78 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-only
+"""gdb at the same system calls of the same programs sees the same frames, and the same functions inlined in them."""
+
+import ctypes
+import json
+import os
+import subprocess
+
+import chains
+import harness
+from harness import PYTHON, case, environment, new_path, observe
+
+ADDR_NO_RANDOMIZE = 0x0040000
+NAMES = {9: "mmap", 10: "mprotect", 11: "munmap", 12: "brk", 25: "mremap", 28: "madvise"}
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "gdb_frames.py")
+
+_seen = {}
+
+
+def fixed_addresses():
+    """For a child: nothing is mapped at random, as gdb has it too."""
+    ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
+
+
+def seen_by_gdb(command, limit):
+    """The first calls of a program, with their frames; asked for once."""
+    key = tuple(command)
+    if key not in _seen:
+        path = new_path(".frames")
+        env = environment(FRAMES=path, CALLS=" ".join(NAMES.values()), LIMIT=limit, SHELL="/bin/sh", PYTHONHASHSEED=0)
+        subprocess.run(["gdb", "--batch", "-nx", "-x", SCRIPT, "--args", *command], env=env, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=harness.TIMEOUT)
+        with open(path, encoding="utf-8") as file:
+            _seen[key] = [json.loads(line) for line in file]
+    return _seen[key]
+
+
+def calls_of(rows):
+    """The calls of the program itself, in the order in which they were made."""
+    pid = next(row["pid"] for row in rows if row["cause"] == "exec")
+    return [row for row in rows if row["pid"] == pid and row["cause"] == "syscall" and row["name"] in NAMES.values()]
+
+
+def differences(gdb, rows):
+    """What of gdb's calls is not in the rows: the address of each frame, and whether it is that of an inlined function."""
+    found = []
+    for number, (call, row) in enumerate(zip(gdb, rows)):
+        theirs = [(hex(addr), inlined) for addr, _, inlined in call["frames"]]
+        ours = [(hex(frame["addr"]), bool(frame.get("inlined"))) for frame in row["stack"]]
+        # One that is too deep is shown in part, and said to be.
+        if not row["stack_complete"] and len(ours) >= 127:
+            theirs = theirs[:len(ours)]
+        if NAMES[call["nr"]] != row["name"] or theirs != ours:
+            found.append(f"call {number}, {NAMES[call['nr']]} and {row['name']}:\n"
+                         f"  gdb  {[(hex(addr), name, inlined) for addr, name, inlined in call['frames']]}\n"
+                         f"  ours {[(hex(frame['addr']), frame['sym'], frame.get('inlined')) for frame in row['stack']]}")
+    return found
+
+
+@case()
+def same_frames(t, source):
+    sqlite = ["/usr/bin/sqlite3", ":memory:", "create table t(a); with recursive n(i) as (select 1 union all select i + 1 from n "
+              "limit 9000) insert into t select randomblob(100) from n; select count(*) from t order by a;"]
+    known = [chains.build("-O2 -fomit-frame-pointer"), chains.plugin("-O2")]
+    for command in (known, sqlite, [PYTHON, "-I", "-S", "-c", "b'0' * (1 << 20)"]):
+        name = os.path.basename(command[0]) if command is not known else "known chains"
+        gdb = seen_by_gdb(command, 120)
+        done = observe(source, command, "--stacks", "dwarf", preexec_fn=fixed_addresses, env=environment(PYTHONHASHSEED=0))
+        if not t.balanced(done, f"{name}: books balance"):
+            continue
+        rows = calls_of(done.books.rows)
+        t.ok(len(gdb) > 30 and len(rows) >= len(gdb), f"{name}: {len(gdb)} calls are compared", len(rows))
+        t.none(differences(gdb, rows), f"{name}: frame by frame")
+
+
+if __name__ == "__main__":
+    harness.main()
