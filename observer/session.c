@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "session.h"
 
+#include "event/event_queue.h"
 #include "launch.h"
 #include "privileges.h"
+#include "reader.h"
 #include "sink.h"
-#include "source/proc.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,8 +17,10 @@
 #define HEAPTRACE_VERSION "unknown"
 #endif
 
-#define POLL_MS	 100
-#define FLUSH_NS 200000000ull
+/* How long the report may wait for events before what is written is shown. */
+#define TAKE_MS	    100
+#define FLUSH_NS    200000000ull
+#define QUEUE_BYTES (8u << 20)
 
 struct session {
 	const struct options *options;
@@ -27,44 +29,14 @@ struct session {
 	struct source *source;
 	const struct source_ops *ops;
 	struct sink *sink;
-	struct proc_sampler *sampler;
+	struct event_queue *queue;
 	struct diag diag;     /* of what failed */
 	struct diag fallback; /* why auto did not take the first source */
-	uint64_t start_ns, next_sample_ns, next_flush_ns;
+	uint64_t start_ns, next_flush_ns;
 	bool header_written;
 	bool exit_known;
 	int exit_code, exit_signal;
 };
-
-/* Counted by the handlers: how often we were asked to stop. A terminal's Ctrl-C reaches CMD by itself. */
-static volatile sig_atomic_t stops_asked;
-static volatile sig_atomic_t forward_signal;
-
-static void on_stop(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	stops_asked = stops_asked + 1;
-	if (info->si_code != SI_KERNEL)
-		forward_signal = signal;
-}
-
-static void on_child(int signal)
-{
-	(void)signal; /* it only ends a sleep early */
-}
-
-static void signals_catch(void)
-{
-	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_sigaction = on_stop, .sa_flags = SA_SIGINFO };
-
-	for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++)
-		sigaction(stops[i], &action, NULL);
-	action = (struct sigaction){ .sa_handler = on_child, .sa_flags = SA_NOCLDSTOP };
-	sigaction(SIGCHLD, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
-}
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -94,7 +66,6 @@ static void header_write(struct session *session)
 static int on_event(void *ctx, const struct event *event)
 {
 	struct session *session = ctx;
-	int err = 0;
 
 	if (event->kind == EVENT_PROC_EXIT && event->pid == session->launch.pid) {
 		session->exit_known = true;
@@ -107,9 +78,7 @@ static int on_event(void *ctx, const struct event *event)
 			return 0;
 		header_write(session);
 	}
-	if (session->sampler)
-		err = proc_sampler_note(session->sampler, event);
-	return err ? err : sink_event(session->sink, event);
+	return sink_event(session->sink, event);
 }
 
 static enum source_stacks stacks_of(enum stacks_mode mode)
@@ -174,16 +143,6 @@ static int source_open(struct session *session)
 	return err;
 }
 
-static int sample_when_due(struct session *session)
-{
-	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-
-	if (!session->sampler || now < session->next_sample_ns)
-		return 0;
-	session->next_sample_ns = now + session->options->sample_ms * 1000000ull;
-	return proc_sampler_tick(session->sampler, on_event, session);
-}
-
 /* Shows what is there: when nothing happens, and now and then while something does. */
 static void flush_when_due(struct session *session, bool idle)
 {
@@ -195,44 +154,28 @@ static void flush_when_due(struct session *session, bool idle)
 	sink_flush(session->sink);
 }
 
-/* Whether to let go now: asked to (twice where a command runs, as the first is its own affair), or time is up. */
-static bool time_to_stop(struct session *session)
+/* Takes what is read until it ends. 0 or -errno; @ret_stopped says whether we were asked to let go before. */
+static int events_take(struct session *session, bool *ret_stopped)
 {
-	double limit = session->options->duration_s;
+	struct reader_config config = {
+		.options = session->options,
+		.source = session->source,
+		.queue = session->queue,
+		.child = session->launch.pid,
+		.start_ns = session->start_ns,
+	};
+	struct reader *reader;
+	int got, err = reader_start(&config, &reader), result = 0;
 
-	if (stops_asked > (session->launch.pid > 0 ? 1 : 0))
-		return true;
-	return limit > 0 && (double)(clock_ns(CLOCK_MONOTONIC) - session->start_ns) >= limit * 1e9;
-}
-
-static int poll_timeout_ms(const struct session *session)
-{
-	int timeout = POLL_MS;
-
-	if (session->sampler && (int)session->options->sample_ms < timeout)
-		timeout = (int)session->options->sample_ms;
-	return timeout;
-}
-
-/* Runs until nothing watched is left or we are to let go. 0 or -errno. */
-static int session_loop(struct session *session)
-{
-	int got;
-
-	for (;;) {
-		if (time_to_stop(session))
-			return session->ops->detach(session->source, on_event, session);
-		if (forward_signal && session->launch.pid > 0) {
-			kill(session->launch.pid, forward_signal);
-			forward_signal = 0;
-		}
-		got = session->ops->poll(session->source, poll_timeout_ms(session), on_event, session);
-		if (got < 0)
-			return got == -ENODATA ? 0 : got;
-		if (sample_when_due(session))
-			return -ENOMEM;
+	if (err)
+		return err;
+	do {
+		got = event_queue_take(session->queue, TAKE_MS, on_event, session, &result);
 		flush_when_due(session, !got);
-	}
+	} while (got >= 0);
+	event_queue_abandon(session->queue);
+	*ret_stopped = reader_join(reader);
+	return got == -ENODATA ? result : got;
 }
 
 static void child_status_take(struct session *session, bool wait)
@@ -281,6 +224,7 @@ static int exit_status(const struct session *session)
 /* Watches, writes and closes the books. Returns the exit status. */
 static int session_watch(struct session *session)
 {
+	bool stopped = false;
 	int err, status;
 
 	if (session->fallback.text[0] && session->options->output && !session->options->quiet)
@@ -290,8 +234,8 @@ static int session_watch(struct session *session)
 		if (err)
 			return EXIT_FAILED;
 	}
-	err = session_loop(session);
-	child_status_take(session, !err && !time_to_stop(session));
+	err = events_take(session, &stopped);
+	child_status_take(session, !err && !stopped);
 	status = exec_failed(session);
 	if (status)
 		return status;
@@ -316,9 +260,9 @@ static int session_start(struct session *session)
 		if (names)
 			fprintf(stderr, "heaptrace: call chains will have no names: %s\n", strerror(-names));
 	}
-	if (!err && options->sample_ms) {
-		session->sampler = proc_sampler_new();
-		err = session->sampler ? 0 : diag_set(&session->diag, -ENOMEM, "out of memory");
+	if (!err) {
+		session->queue = event_queue_new(QUEUE_BYTES);
+		err = session->queue ? 0 : diag_set(&session->diag, -errno, "cannot make a queue: %s", strerror(errno));
 	}
 	if (!err && options->cmd)
 		err = launch_hold(options->cmd, &session->user, &session->launch, &session->diag);
@@ -335,13 +279,13 @@ int session_run(const struct options *options)
 	struct session session = { .options = options };
 	int status = EXIT_FAILED;
 
-	signals_catch();
+	reader_catch_signals();
 	if (!session_start(&session))
 		status = session_watch(&session);
 	launch_abandon(&session.launch);
 	if (session.ops)
 		session.ops->close(session.source);
-	proc_sampler_free(session.sampler);
+	event_queue_free(session.queue);
 	if (sink_close(session.sink, &session.diag))
 		status = EXIT_FAILED;
 	if (session.diag.text[0] && status)
