@@ -115,7 +115,8 @@ __noinline int code_list_make(void)
 	return 0;
 }
 
-/* Has the list of the mm numbered @mm_id, the current task's, say what is mapped now; @code_order is its place. */
+/* Has the list of the mm numbered @mm_id, the current task's, say what is mapped now; @code_order is its place. Where that is
+ * for the reader to complete, the next record wakes it. */
 static __always_inline void code_update(u64 mm_id, u64 code_order)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -129,8 +130,11 @@ static __always_inline void code_update(u64 mm_id, u64 code_order)
 		return;
 	list->mm_id = mm_id;
 	list->space.code_order = code_order;
+	list->space.more = 1;
 	list->vdso = (u64)BPF_CORE_READ(task, mm, context.vdso);
 	code_list_make();
+	if (list->space.more)
+		shared.reader_sleeps = 1;
 }
 
 #endif

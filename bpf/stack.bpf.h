@@ -159,11 +159,14 @@ static __always_inline void frame_begin(struct walk *walk)
 static __noinline u64 copy_send(struct walk *walk)
 {
 	struct wire_stack_copy *copy = &walk->copy;
+	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 	u32 len;
 
-	/* Rows come first: what is left of the ring's room is half of it. */
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > config.ring_limit / 2)
+	/* Rows come first: what is left of the ring's room is half of it. Copies fill that within milliseconds. */
+	if (used > config.ring_limit / 2)
 		goto dropped;
+	if (used > config.ring_limit / 16)
+		shared.reader_sleeps = 1;
 	head_fill(&copy->head, WIRE_STACK_COPY, walk->mm_id);
 	copy->id = STACK_ID_COPY | __sync_fetch_and_add(&shared.stats.copies, 1);
 	copy->code_order = walk->code_order;

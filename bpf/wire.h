@@ -234,7 +234,8 @@ enum wire_rss { WIRE_RSS_PERCPU, WIRE_RSS_ATOMIC, WIRE_RSS_CACHED };
 /* Shared at run time. */
 struct wire_shared {
 	struct wire_stats stats;
-	u32 reader_sleeps; /* set by the reader before it sleeps: the next record wakes it, otherwise it looks by itself */
+	u32 reader_sleeps; /* the next record wakes the reader, which otherwise looks by itself: set by the reader before it
+			    * sleeps, and by programs that wait for it */
 	u32 seed_mode;	   /* enum wire_seed */
 	u32 stopped;	   /* set at the detach: from now on nothing is booked, on any CPU */
 	u32 seed_errors; /* tasks and mms that the seed program could not enter */

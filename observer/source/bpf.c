@@ -3,6 +3,7 @@
 #include "base/procfs.h"
 #include "bpf/wire.h"
 #include "source/bpf_decode.h"
+#include "source/bpf_enter.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
 #include "source/bpf_stacks.h"
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* While records come, the ring is looked at this often and nobody is woken for it. */
+/* While records come, the ring is looked at this often, and nobody is woken for it unless a program is in a hurry. */
 #define LOOK_INTERVAL_MS   10
 /* An mm that nobody watched lives in, held by somebody else (a reader of its /proc files), is let go after that. */
 #define ORPHAN_PATIENCE_NS 5000000000ull
@@ -32,6 +33,7 @@ struct bpf_source {
 	struct stack_store *store; /* NULL: no stacks are taken */
 	struct bpf_stacks *stacks; /* NULL: they need no rules */
 	struct ring_buffer *ring;
+	int wake_fd; /* an epoll: readable once each time that the programs wake us */
 	event_fn fn; /* of the look at hand */
 	void *ctx;
 	uint64_t orphan_since_ns;
@@ -113,11 +115,12 @@ static int ring_look(struct bpf_source *bpf, event_fn fn, void *ctx)
 	return err ? err : count;
 }
 
-static void sleep_ms(int ms)
+/* Sleeps until the programs wake us, @ms at most. */
+static void wake_wait(struct bpf_source *bpf, int ms)
 {
-	struct timespec time = { .tv_nsec = ms * 1000000l };
+	struct epoll_event event;
 
-	nanosleep(&time, NULL);
+	epoll_wait(bpf->wake_fd, &event, 1, ms);
 }
 
 /* Whether nothing watched is left; to be asked before a look that finds nothing more. */
@@ -140,12 +143,11 @@ static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ct
 {
 	struct bpf_source *bpf = bpf_of(source);
 	volatile struct wire_shared *shared = bpf_kernel_shared(bpf->side);
-	struct epoll_event event;
 	bool gone = all_gone(bpf);
 	int count;
 
 	if (bpf->busy && !gone)
-		sleep_ms(timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
+		wake_wait(bpf, timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
 	count = ring_look(bpf, fn, ctx);
 	bpf->busy = count > 0;
 	if (count)
@@ -161,7 +163,7 @@ static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ct
 		bpf->busy = count > 0;
 		return count < 0 ? count : 1;
 	}
-	epoll_wait(ring_buffer__epoll_fd(bpf->ring), &event, 1, timeout_ms);
+	wake_wait(bpf, timeout_ms);
 	return 0;
 }
 
@@ -172,6 +174,8 @@ static void bpf_close(struct source *source)
 	if (!bpf)
 		return;
 	ring_buffer__free(bpf->ring);
+	if (bpf->wake_fd >= 0)
+		close(bpf->wake_fd);
 	bpf_late_free(bpf->late);
 	bpf_stacks_free(bpf->stacks);
 	bpf_decode_free(bpf->decode);
@@ -180,73 +184,15 @@ static void bpf_close(struct source *source)
 	free(bpf);
 }
 
-static int pid_enter(struct bpf_source *bpf, pid_t pid, pid_t tgid, struct diag *diag)
+/* The ring's own descriptor says whether there is anything in it. What is wanted here is whether somebody has said so. */
+static int wake_open(struct bpf_source *bpf)
 {
-	int err = bpf_kernel_seed(bpf->side, SEED_ATTACH, tgid, 0);
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 
-	if (!err && bpf_kernel_shared(bpf->side)->seed_errors)
-		err = -ENOMEM;
-	if (!err)
-		err = bpf_kernel_seed_vmas(bpf->side, tgid);
-	if (err)
-		return diag_set(diag, err, "cannot attach to process %d: %s", pid, strerror(-err));
-	if (!bpf_kernel_shared(bpf->side)->stats.live_tasks)
-		return diag_set(diag, -ESRCH,
-				"process %d has no memory of its own (a zombie or a kernel thread): nothing to "
-				"watch",
-				pid);
+	bpf->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (bpf->wake_fd < 0 || epoll_ctl(bpf->wake_fd, EPOLL_CTL_ADD, bpf_kernel_map_fd(bpf->side, "ring"), &event))
+		return -errno;
 	return 0;
-}
-
-static int watch_refused(pid_t pid, struct diag *diag)
-{
-	return diag_set(diag, -EACCES,
-			"no right to watch process %d, which belongs to another user or has more rights: run heaptrace "
-			"as root or with CAP_SYS_PTRACE",
-			pid);
-}
-
-/* The programs would watch anybody. Whom the caller may watch is the kernel's rule for ptrace, asked before and after the
- * attach: in between the process may have begun to run a program with more rights. */
-static int pid_attach(struct bpf_source *bpf, pid_t pid, struct diag *diag)
-{
-	pid_t tgid = procfs_tgid(pid);
-	int dir = tgid < 0 ? tgid : procfs_open(tgid);
-	int err = dir < 0 ? dir : procfs_may_watch(dir);
-
-	if (dir < 0)
-		err = diag_set(diag, err, "no process %d: check the number with ps", pid);
-	else if (err == -EACCES)
-		err = watch_refused(pid, diag);
-	else if (err && err != -ESRCH) /* no memory: pid_enter says why */
-		err = diag_set(diag, err, "cannot look into process %d: %s", pid, strerror(-err));
-	else
-		err = pid_enter(bpf, pid, tgid, diag);
-	if (!err && procfs_may_watch(dir) == -EACCES)
-		err = watch_refused(pid, diag);
-	if (dir >= 0)
-		close(dir);
-	return err;
-}
-
-static int targets_enter(struct bpf_source *bpf, const struct source_config *config, struct diag *diag)
-{
-	int err = 0;
-
-	if (config->child > 0) {
-		err = bpf_kernel_seed(bpf->side, SEED_AWAIT_EXEC, 0, config->child);
-		if (!err && bpf_kernel_shared(bpf->side)->stats.live_tasks != 1)
-			err = -ESRCH;
-		if (err)
-			return diag_set(diag, err, "cannot watch the command: %s", strerror(-err));
-	}
-	for (unsigned int i = 0; i < config->pid_count && !err; i++)
-		err = pid_attach(bpf, config->pids[i], diag);
-	if (!err && config->pid_count)
-		err = bpf_kernel_seed(bpf->side, SEED_SHARERS, 0, 0);
-	if (!err && config->pid_count && bpf_kernel_shared(bpf->side)->rss_kind == WIRE_RSS_CACHED)
-		err = bpf_kernel_seed(bpf->side, SEED_ENTERED, 0, 0);
-	return err;
 }
 
 static int stacks_open(struct bpf_source *bpf, const struct bpf_kernel_config *config)
@@ -274,6 +220,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 	if (!bpf)
 		return diag_set(diag, -ENOMEM, "out of memory");
 	bpf->source.ops = &source_bpf;
+	bpf->wake_fd = -1;
 	if (getrandom(&kernel_config.stack_seed, sizeof(kernel_config.stack_seed), GRND_NONBLOCK) < 0)
 		kernel_config.stack_seed = monotonic_ns();
 	err = bpf_kernel_load(&kernel_config, &bpf->side, diag);
@@ -282,7 +229,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 	bpf->decode = bpf_decode_new((uint64_t)sysconf(_SC_PAGESIZE), on_decoded, bpf);
 	bpf->late = bpf->decode ? bpf_late_new(bpf->side, bpf->decode) : NULL;
 	bpf->ring = ring_buffer__new(bpf_kernel_map_fd(bpf->side, "ring"), ring_record, bpf, NULL);
-	if (!bpf->late || !bpf->ring) {
+	if (!bpf->late || !bpf->ring || wake_open(bpf)) {
 		err = diag_set(diag, -ENOMEM, "out of memory");
 		goto out;
 	}
@@ -296,7 +243,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 		bpf_stacks_expect(bpf->stacks, config->program);
 	err = bpf_kernel_attach(bpf->side, diag);
 	if (!err)
-		err = targets_enter(bpf, config, diag);
+		err = bpf_enter(bpf->side, config, diag);
 	if (err)
 		goto out;
 	*ret_source = &bpf->source;

@@ -366,16 +366,13 @@ static int library_expect(struct dl_phdr_info *info, size_t size, void *ctx)
 	return 0;
 }
 
-void bpf_stacks_expect(struct bpf_stacks *stacks, const char *program)
+/* The program as execvp(3) would find it. */
+static void program_expect(struct bpf_stacks *stacks, const char *program)
 {
-	const char *folders = program && !strchr(program, '/') ? getenv("PATH") : NULL;
-	struct unwind_file *vdso = file_vdso(stacks->cache);
+	const char *folders = strchr(program, '/') ? NULL : getenv("PATH");
 	char path[PATH_MAX];
 
-	if (vdso)
-		(void)bpf_tables_index(stacks->tables, vdso);
-	dl_iterate_phdr(library_expect, stacks);
-	if (program && !folders)
+	if (!folders)
 		file_expect(stacks, program);
 	while (folders && *folders) {
 		size_t len = strcspn(folders, ":");
@@ -387,6 +384,18 @@ void bpf_stacks_expect(struct bpf_stacks *stacks, const char *program)
 		}
 		folders += len + (folders[len] == ':');
 	}
+}
+
+void bpf_stacks_expect(struct bpf_stacks *stacks, const char *program)
+{
+	struct unwind_file *vdso = file_vdso(stacks->cache);
+
+	if (vdso)
+		(void)bpf_tables_index(stacks->tables, vdso);
+	dl_iterate_phdr(library_expect, stacks);
+	if (program)
+		program_expect(stacks, program);
+	bpf_tables_finish(stacks->tables);
 }
 
 /* What to take from an address in @map to have its object's own. False where no code of the object is there. */

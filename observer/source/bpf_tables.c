@@ -5,19 +5,35 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+/* A file that is to be compiled. Its object stays as it is: one that is mapped is not freed. */
+struct job {
+	struct job *next;
+	struct unwind_file *file;
+	struct wire_object *out;
+};
+
 struct bpf_tables {
 	struct wire_object *objects; /* shared with the programs */
 	uint32_t object_count;
 	int chunks_fd, known_fd;
+	struct map indices; /* serial of a file -> its object */
+	/* The compiler's. */
 	struct wire_page *chunks[TABLE_CHUNKS]; /* shared with the programs; NULL: not made yet */
 	uint32_t page_count;			/* given away */
-	struct map indices;			/* serial of a file -> its object */
+	/* Between it and the owner. */
+	pthread_t compiler;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct job *first, **last; /* to do; the first one is being done */
+	struct job *done;
+	bool runs, stops;
 };
 
 #define CHUNK_BYTES   (TABLE_CHUNK_PAGES * sizeof(struct wire_page))
@@ -59,6 +75,9 @@ struct bpf_tables *bpf_tables_new(struct bpf_kernel_side *side)
 
 	if (!tables)
 		return NULL;
+	tables->last = &tables->first;
+	pthread_mutex_init(&tables->lock, NULL);
+	pthread_cond_init(&tables->changed, NULL);
 	tables->chunks_fd = bpf_kernel_map_fd(side, "chunks");
 	tables->known_fd = bpf_kernel_map_fd(side, "known_files");
 	tables->objects = map_share(bpf_kernel_map_fd(side, "objects"), OBJECTS_BYTES);
@@ -71,10 +90,37 @@ struct bpf_tables *bpf_tables_new(struct bpf_kernel_side *side)
 	return NULL;
 }
 
+static void compiler_stop(struct bpf_tables *tables)
+{
+	if (!tables->runs)
+		return;
+	pthread_mutex_lock(&tables->lock);
+	tables->stops = true;
+	pthread_cond_broadcast(&tables->changed);
+	pthread_mutex_unlock(&tables->lock);
+	pthread_join(tables->compiler, NULL);
+}
+
+static void jobs_free(struct job *job)
+{
+	while (job) {
+		struct job *next = job->next;
+
+		job->file->maps--;
+		free(job);
+		job = next;
+	}
+}
+
 void bpf_tables_free(struct bpf_tables *tables)
 {
 	if (!tables)
 		return;
+	compiler_stop(tables);
+	jobs_free(tables->first);
+	jobs_free(tables->done);
+	pthread_cond_destroy(&tables->changed);
+	pthread_mutex_destroy(&tables->lock);
 	for (uint32_t i = 0; i < TABLE_CHUNKS; i++)
 		if (tables->chunks[i])
 			munmap(tables->chunks[i], CHUNK_BYTES);
@@ -128,20 +174,85 @@ static void object_publish(struct bpf_tables *tables, const struct unwind_file *
 	__atomic_store_n(&out->state, object.state, __ATOMIC_RELEASE);
 }
 
-int bpf_tables_index(struct bpf_tables *tables, const struct unwind_file *file)
+static void *compiler_run(void *ctx)
+{
+	struct bpf_tables *tables = ctx;
+	struct job *job;
+
+	pthread_mutex_lock(&tables->lock);
+	while (!tables->stops) {
+		job = tables->first;
+		if (!job) {
+			pthread_cond_wait(&tables->changed, &tables->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&tables->lock);
+		object_publish(tables, job->file, job->out);
+		if (job->out->state == OBJECT_READY)
+			file_publish(tables, job->file, (uint32_t)(job->out - tables->objects));
+		pthread_mutex_lock(&tables->lock);
+		tables->first = job->next;
+		if (!tables->first)
+			tables->last = &tables->first;
+		job->next = tables->done;
+		tables->done = job;
+		pthread_cond_broadcast(&tables->changed);
+	}
+	pthread_mutex_unlock(&tables->lock);
+	return NULL;
+}
+
+/* Has the compiler hand over @file as @out. 0 or -errno. */
+static int job_give(struct bpf_tables *tables, struct unwind_file *file, struct wire_object *out)
+{
+	struct job *job = malloc(sizeof(*job)), *done;
+	int err = job ? 0 : -ENOMEM;
+
+	if (!err && !tables->runs) {
+		err = -pthread_create(&tables->compiler, NULL, compiler_run, tables);
+		tables->runs = !err;
+	}
+	if (err) {
+		free(job);
+		return err;
+	}
+	*job = (struct job){ .file = file, .out = out };
+	file->maps++;
+	pthread_mutex_lock(&tables->lock);
+	*tables->last = job;
+	tables->last = &job->next;
+	done = tables->done;
+	tables->done = NULL;
+	pthread_cond_broadcast(&tables->changed);
+	pthread_mutex_unlock(&tables->lock);
+	jobs_free(done);
+	return 0;
+}
+
+void bpf_tables_finish(struct bpf_tables *tables)
+{
+	pthread_mutex_lock(&tables->lock);
+	while (tables->first)
+		pthread_cond_wait(&tables->changed, &tables->lock);
+	pthread_mutex_unlock(&tables->lock);
+}
+
+int bpf_tables_index(struct bpf_tables *tables, struct unwind_file *file)
 {
 	struct wire_object *object = map_get(&tables->indices, file->serial);
+	int err;
 
-	if (!object) {
-		if (tables->object_count == STACK_OBJECTS)
-			return -ENOSPC;
-		object = &tables->objects[tables->object_count];
-		if (map_put(&tables->indices, file->serial, object))
-			return -ENOMEM;
-		tables->object_count++;
-		object_publish(tables, file, object);
-		if (object->state == OBJECT_READY)
-			file_publish(tables, file, (uint32_t)(object - tables->objects));
+	if (object)
+		return (int)(object - tables->objects);
+	if (tables->object_count == STACK_OBJECTS)
+		return -ENOSPC;
+	object = &tables->objects[tables->object_count];
+	if (map_put(&tables->indices, file->serial, object))
+		return -ENOMEM;
+	err = job_give(tables, file, object);
+	if (err) {
+		map_del(&tables->indices, file->serial);
+		return err;
 	}
-	return (int)(object - tables->objects);
+	return (int)tables->object_count++;
 }
