@@ -22,9 +22,10 @@ INCLUDE  := -iquote observer -iquote . -iquote $(COMMON)/gen
 LANGUAGE := -std=gnu11 -D_GNU_SOURCE -DHEAPTRACE_VERSION='"$(VERSION)"'
 LINK     := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifdef SANITIZE
-# For the observer and its unit tests; never for the target, whose memory is what is measured.
-HARDEN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE -Werror
-LINK   := -pie -fsanitize=address,undefined
+# For the observer and unit tests; never for the target, whose memory is what is measured.
+SANITIZERS := $(if $(filter thread,$(SANITIZE)),-fsanitize=thread,-fsanitize=address -fsanitize=undefined)
+HARDEN := $(SANITIZERS) -fno-sanitize-recover=all -fno-omit-frame-pointer -fPIE -Werror
+LINK   := -pie $(SANITIZERS)
 endif
 COMPILE = $(CC) $(LANGUAGE) $(WARN) $(HARDEN) $(INCLUDE) -MMD -MP $(CFLAGS) $(CPPFLAGS)
 
@@ -157,6 +158,8 @@ LINTS      := tests/lint/lint.sh tests/lint/selftest.sh
 REPLAYS    := $(wildcard tests/replay/test_*.sh)
 ENDS       := $(sort $(wildcard tests/e2e/test_*.py tests/e2e/*_*.sh))
 UNIT_NAMES := $(UNIT_C:tests/unit/%.c=%)
+# Those whose threads share an allocator: under ThreadSanitizer too.
+RACES      := $(addprefix $(BUILD)/tsan/tests/unit/test_target_,operator ptrmap slab_threads)
 # Those that go through most of the observer, for its sanitised build.
 ENDS_AGAIN := $(wildcard $(addprefix tests/e2e/test_,bad_input.py family.py mappings.py names.py options.py))
 
@@ -164,7 +167,8 @@ check: ## set up like setup, then run every test
 	@sh .ci/setup build check
 	@$(MAKE) --no-print-directory $(ALL_CPUS) all units progs lab
 	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
-	@tests/run $(LINTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) \
+	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/tsan SANITIZE=thread $(RACES)
+	@tests/run $(LINTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(RACES) \
 		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
 
 check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)

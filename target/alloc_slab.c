@@ -43,7 +43,7 @@ static void slab_row_free(void *ptr, size_t size)
 
 const struct allocator alloc_slab = {
 	.name = "slab",
-	.help = "size classes on pages that are given back when empty (all but HEAPTRACE_SLAB_KEEP, 16 KiB); large blocks as mappings",
+	.help = "size classes on pages that are given back when empty (all but HEAPTRACE_SLAB_KEEP, 4 KiB); large blocks as mappings",
 	.init = slab_row_init,
 	.alloc = slab_row_alloc,
 	.free = slab_row_free,

@@ -99,10 +99,7 @@ void *preload_alloc(size_t size, size_t align)
 
 void preload_free(void *ptr)
 {
-	int saved_errno = errno;
-
 	slab_free(ptr); /* an operator's block is a large block to it */
-	errno = saved_errno;
 }
 
 static bool is_power_of_two(size_t value)

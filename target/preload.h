@@ -2,7 +2,7 @@
 /* preload: libheaptrace-alloc.so, which any program can be run on: LD_PRELOAD=.../libheaptrace-alloc.so PROGRAM.
  *
  * HEAPTRACE_ALLOC=slab (default) or operator chooses the allocator, HEAPTRACE_SLAB_KEEP=BYTES how much of empty pages the
- * slab allocator may keep (16384 by default, 0 for none). Blocks of both allocators are told apart by their addresses, so
+ * slab allocator may keep (4096 by default, 0 for none). Blocks of both allocators are told apart by their addresses, so
  * a block can be freed whatever allocates now. */
 #ifndef TARGET_PRELOAD_H
 #define TARGET_PRELOAD_H

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define FIRST_CAPACITY 4 /* of a map that is not resident: the tables of all shards fit into a page */
+
 /* Fibonacci hashing: the multiplier is 2^64 divided by the golden ratio. The top bits choose the shard, the bits under
  * them the slot. Blocks are at least 16 bytes apart, so the low four bits say nothing. */
 static uint64_t ptrmap_hash(uintptr_t key)
@@ -35,7 +37,7 @@ static size_t table_bytes(size_t capacity)
 }
 
 /* As many entries as fit into a page, rounded down to a power of two. */
-static size_t first_capacity(void)
+static size_t page_capacity(void)
 {
 	size_t fit = (size_t)sysconf(_SC_PAGESIZE) / sizeof(struct ptrmap_entry);
 	size_t capacity = 1;
@@ -45,13 +47,13 @@ static size_t first_capacity(void)
 	return capacity;
 }
 
-static struct ptrmap_entry *table_map(size_t capacity)
+static struct ptrmap_entry *table_map(size_t capacity, int flags)
 {
 	void *table;
 
 	if (capacity > SIZE_MAX / sizeof(struct ptrmap_entry) / 2)
 		return NULL;
-	table = mmap(NULL, table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	table = mmap(NULL, table_bytes(capacity), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 	return table == MAP_FAILED ? NULL : table;
 }
 
@@ -65,23 +67,47 @@ static struct ptrmap_entry *shard_probe(const struct ptrmap_shard *shard, uintpt
 	return &shard->table[slot];
 }
 
-/* Moves all entries to a table of @capacity. Where that cannot be mapped the old table stays in use. */
-static bool shard_resize(struct ptrmap_shard *shard, size_t capacity)
+/* Moves all entries to @table. */
+static void shard_move(struct ptrmap_shard *shard, struct ptrmap_entry *table, size_t capacity)
 {
-	struct ptrmap_shard next = { .table = table_map(capacity), .capacity = capacity };
+	struct ptrmap_shard next = { .table = table, .capacity = capacity };
 
-	if (!next.table)
-		return false;
 	for (size_t i = 0; i < shard->capacity; i++) {
 		const struct ptrmap_entry *entry = &shard->table[i];
 
 		if (entry->key != 0)
 			*shard_probe(&next, entry->key, ptrmap_hash(entry->key)) = *entry;
 	}
-	munmap(shard->table, table_bytes(shard->capacity));
-	shard->table = next.table;
+	if (shard->table != shard->first)
+		munmap(shard->table, table_bytes(shard->capacity));
+	shard->table = table;
 	shard->capacity = capacity;
-	return true;
+}
+
+/* Where no larger table can be mapped the old one stays in use. */
+static bool shard_grow(struct ptrmap_shard *shard)
+{
+	size_t capacity = shard->capacity < page_capacity() ? page_capacity() : shard->capacity * 2;
+	struct ptrmap_entry *table = table_map(capacity, 0);
+
+	if (table)
+		shard_move(shard, table, capacity);
+	return table != NULL;
+}
+
+/* One page holds so much more than the first table that it is left at another load than the larger ones. */
+static void shard_shrink(struct ptrmap_shard *shard, size_t first_capacity)
+{
+	if (shard->capacity > page_capacity() && shard->used * 8 < shard->capacity) {
+		struct ptrmap_entry *table = table_map(shard->capacity / 2, 0);
+
+		if (table)
+			shard_move(shard, table, shard->capacity / 2);
+	} else if (shard->capacity == page_capacity() && shard->used * 4 <= first_capacity &&
+		   shard->table != shard->first) {
+		memset(shard->first, 0, first_capacity * sizeof(struct ptrmap_entry));
+		shard_move(shard, shard->first, first_capacity);
+	}
 }
 
 /* Empties @entry and moves later entries of its run up, so that no probe ends early (Knuth, 6.4, algorithm R). */
@@ -104,35 +130,38 @@ static void shard_erase(struct ptrmap_shard *shard, const struct ptrmap_entry *e
 
 int ptrmap_init(struct ptrmap *map, bool resident)
 {
-	size_t bytes = table_bytes(first_capacity());
-	char *tables = mmap(NULL, PTRMAP_SHARDS * bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | (resident ? MAP_POPULATE : 0), -1, 0);
+	size_t capacity = resident ? page_capacity() : FIRST_CAPACITY;
+	struct ptrmap_entry *tables = table_map(PTRMAP_SHARDS * capacity, resident ? MAP_POPULATE : 0);
 
-	if (tables == MAP_FAILED)
-		return -errno;
+	if (!tables)
+		return -ENOMEM;
 	memset(map, 0, sizeof(*map));
+	map->first_capacity = capacity;
 	for (size_t i = 0; i < PTRMAP_SHARDS; i++) {
 		struct ptrmap_shard *shard = &map->shards[i];
 
 		pthread_mutex_init(&shard->lock, NULL);
-		shard->table = (struct ptrmap_entry *)(tables + i * bytes);
-		shard->capacity = first_capacity();
+		shard->table = shard->first = tables + i * capacity;
+		shard->capacity = capacity;
 	}
 	return 0;
 }
 
 void ptrmap_close(struct ptrmap *map)
 {
+	struct ptrmap_entry *tables = map->shards[0].first;
+
+	if (!tables)
+		return;
 	for (size_t i = 0; i < PTRMAP_SHARDS; i++) {
 		struct ptrmap_shard *shard = &map->shards[i];
 
-		if (!shard->table)
-			continue;
-		munmap(shard->table, table_bytes(shard->capacity));
+		if (shard->table != shard->first)
+			munmap(shard->table, table_bytes(shard->capacity));
 		pthread_mutex_destroy(&shard->lock);
-		shard->table = NULL;
-		shard->capacity = shard->used = 0;
 	}
+	munmap(tables, table_bytes(PTRMAP_SHARDS * map->first_capacity));
+	memset(map, 0, sizeof(*map));
 }
 
 int ptrmap_insert(struct ptrmap *map, const void *ptr, struct ptrmap_value value)
@@ -144,8 +173,7 @@ int ptrmap_insert(struct ptrmap *map, const void *ptr, struct ptrmap_value value
 
 	pthread_mutex_lock(&shard->lock);
 	/* A table that cannot double is still good until one slot is left, which ends every probe. */
-	if ((shard->used + 1) * 4 > shard->capacity * 3 && !shard_resize(shard, shard->capacity * 2) &&
-	    shard->used + 1 == shard->capacity) {
+	if ((shard->used + 1) * 4 > shard->capacity * 3 && !shard_grow(shard) && shard->used + 1 == shard->capacity) {
 		err = -ENOMEM;
 		goto out;
 	}
@@ -190,8 +218,7 @@ int ptrmap_remove(struct ptrmap *map, const void *ptr, struct ptrmap_value *out)
 	if (entry->key != 0) {
 		*out = entry->value;
 		shard_erase(shard, entry);
-		if (shard->used * 8 < shard->capacity && shard->capacity > first_capacity())
-			shard_resize(shard, shard->capacity / 2);
+		shard_shrink(shard, map->first_capacity);
 		err = 0;
 	}
 	pthread_mutex_unlock(&shard->lock);

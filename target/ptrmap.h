@@ -7,8 +7,9 @@
  *	  ...
  *	shard 31   lock  [ ... ]
  *
- * No memory comes from a heap. A table starts as one page, doubles at 3/4 load and halves below 1/8, so the map costs
- * 32 bytes an entry at best and 192 at worst, beyond the 32 pages (128 KiB) that it begins with and keeps. */
+ * No memory comes from a heap. The first tables of all shards, of 4 entries each, share a page; a table that outgrows its
+ * own moves to pages of its own, from one on, doubles at 3/4 load, halves below 1/8, and comes back to its first one: an
+ * empty map is one page. A resident map begins with, and keeps, a page for each shard. */
 #ifndef TARGET_PTRMAP_H
 #define TARGET_PTRMAP_H
 
@@ -31,17 +32,18 @@ struct ptrmap_entry {
 
 struct ptrmap_shard {
 	_Alignas(64) pthread_mutex_t lock;
-	struct ptrmap_entry *table;
-	size_t capacity; /* entries; a power of two, 0 before ptrmap_init */
+	struct ptrmap_entry *table, *first; /* the one in use, the one to begin with; NULL before ptrmap_init */
+	size_t capacity;		    /* entries; a power of two */
 	size_t used;
 };
 
 struct ptrmap {
 	struct ptrmap_shard shards[PTRMAP_SHARDS];
+	size_t first_capacity; /* of each shard's first table */
 };
 
-/* Makes @map empty; with @resident its first tables are resident at once. 0 or -errno. The caller orders it before all
- * other calls. */
+/* Makes @map empty; with @resident its first tables have room for 96 entries each and are resident at once, for those who
+ * measure themselves. 0 or -errno. The caller orders it before all other calls. */
 int ptrmap_init(struct ptrmap *map, bool resident);
 
 /* Unmaps all tables; the map must be in no other thread's use. Legal on a zeroed map. */

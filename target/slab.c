@@ -30,8 +30,7 @@ struct slab_class {
 
 struct slab_shard {
 	_Alignas(64) struct slab_lock lock;
-	uint32_t empty; /* one bit for each class whose current page is empty */
-	uint32_t nr_empty;
+	uint32_t empty; /* one bit for each class whose current page is empty; regions.reserved counts them */
 	struct region_list regions;
 	struct slab_class classes[CLASSES];
 };
@@ -74,8 +73,7 @@ int slab_init(void)
 	pthread_mutex_lock(&init_lock);
 	if (!atomic_load(&ready)) {
 		fill_tables();
-		for (unsigned int i = 0; i < SHARDS; i++)
-			shards[i].regions.keep_pages = SLAB_KEEP_BYTES / SLAB_PAGE_BYTES;
+		regions_set_keep(SLAB_KEEP_BYTES / SLAB_PAGE_BYTES);
 		err = opblock_init(false);
 		if (err == 0)
 			err = region_init();
@@ -125,6 +123,13 @@ static void partial_remove(struct slab_class *class, struct slab_page *page)
 		class->partial = page->next;
 }
 
+/* The current page of class @index, which was empty, is not any more, or not the shard's to keep. */
+static void empty_clear(struct slab_shard *shard, unsigned int index)
+{
+	shard->empty &= ~(1U << index);
+	shard->regions.reserved--;
+}
+
 /* A current page with a free block for @index: a partial one; the empty one of another class; a new one. NULL where there
  * is no memory. */
 static struct slab_page *refill(struct slab_shard *shard, unsigned int index)
@@ -139,8 +144,7 @@ static struct slab_page *refill(struct slab_shard *shard, unsigned int index)
 
 		page = shard->classes[other].current;
 		shard->classes[other].current = NULL;
-		shard->empty &= ~(1U << other);
-		shard->nr_empty--;
+		empty_clear(shard, other);
 		page_init(page, index);
 	} else {
 		page = pages_take(&shard->regions, shard, 1);
@@ -176,10 +180,8 @@ static void *small_alloc(unsigned int index)
 	if (!page || page->used == class_blocks[index])
 		page = refill(shard, index);
 	if (page) {
-		if (page->used == 0 && shard->empty & 1U << index) {
-			shard->empty &= ~(1U << index);
-			shard->nr_empty--;
-		}
+		if (page->used == 0 && shard->empty & 1U << index)
+			empty_clear(shard, index);
 		ptr = page_pop(page);
 	}
 	slab_lock_end(&shard->lock, taken);
@@ -230,20 +232,41 @@ static _Noreturn void die_no_block(const void *ptr)
 	opblock_die("slab: %p is no living block\n", ptr);
 }
 
+/* Gives back a class's current page that is empty. */
+static void give_empty(struct slab_shard *shard)
+{
+	unsigned int index = (unsigned int)__builtin_ctz(shard->empty);
+
+	empty_clear(shard, index);
+	pages_give(&shard->regions, shard->classes[index].current, 1);
+	shard->classes[index].current = NULL;
+}
+
+/* Gives pages back; and empty ones of classes, where these are too many for what is in use now. errno stays. */
+static __attribute__((noinline)) void give(struct slab_shard *shard, struct slab_page *page, unsigned int count)
+{
+	int saved_errno = errno;
+
+	pages_give(&shard->regions, page, count);
+	while (shard->empty && !pages_may_keep(&shard->regions, 0))
+		give_empty(shard);
+	errno = saved_errno;
+}
+
 /* @page has become empty: it stays as its class's current page while the limit allows, else it goes. */
 static void page_emptied(struct slab_shard *shard, struct slab_class *class, struct slab_page *page)
 {
 	if (page == class->current) {
-		if (shard->regions.kept_pages + shard->nr_empty < shard->regions.keep_pages) {
+		if (pages_may_keep(&shard->regions, 1)) {
 			shard->empty |= 1U << page->class;
-			shard->nr_empty++;
+			shard->regions.reserved++;
 			return;
 		}
 		class->current = NULL;
 	} else if (page->listed) {
 		partial_remove(class, page);
 	}
-	pages_give(&shard->regions, page, 1, shard->nr_empty);
+	give(shard, page, 1);
 }
 
 static void small_free(struct slab_shard *shard, struct slab_page *page, void *ptr)
@@ -285,7 +308,7 @@ static void region_free(struct region *region, void *ptr)
 	case PAGE_RUN:
 		if (ptr != page_address(page))
 			die_no_block(ptr);
-		pages_give(&shard->regions, page, page->pages, shard->nr_empty);
+		give(shard, page, page->pages);
 		break;
 	case PAGE_FREE:
 		die_no_block(ptr);
@@ -293,18 +316,24 @@ static void region_free(struct region *region, void *ptr)
 	slab_lock_end(&shard->lock, taken);
 }
 
-void slab_free(void *ptr)
+static __attribute__((noinline)) void large_free(void *ptr)
 {
-	struct region *region;
+	int saved_errno = errno;
 	struct opblock block;
 
-	if (!ptr)
-		return;
-	region = region_of(ptr);
+	if (opblock_delete(ptr, &block) < 0)
+		die_no_block(ptr);
+	errno = saved_errno;
+}
+
+void slab_free(void *ptr)
+{
+	struct region *region = region_of(ptr);
+
 	if (region)
 		region_free(region, ptr);
-	else if (opblock_delete(ptr, &block) < 0)
-		die_no_block(ptr);
+	else if (ptr)
+		large_free(ptr);
 }
 
 size_t slab_size(const void *ptr)
@@ -363,14 +392,9 @@ int slab_trim(void)
 		struct slab_shard *shard = &shards[i];
 		bool taken = slab_lock_begin(&shard->lock);
 
-		for (; shard->empty; shard->empty &= shard->empty - 1, dropped++) {
-			struct slab_class *class = &shard->classes[__builtin_ctz(shard->empty)];
-
-			pages_give(&shard->regions, class->current, 1, shard->regions.keep_pages);
-			class->current = NULL;
-		}
-		shard->nr_empty = 0;
-		dropped += regions_trim(&shard->regions);
+		for (; shard->empty; dropped++)
+			give_empty(shard);
+		dropped += regions_trim(&shard->regions, 0);
 		slab_lock_end(&shard->lock, taken);
 	}
 	return dropped > 0;
@@ -378,12 +402,7 @@ int slab_trim(void)
 
 void slab_set_keep(size_t bytes)
 {
-	for (unsigned int i = 0; i < SHARDS; i++) {
-		bool taken = slab_lock_begin(&shards[i].lock);
-
-		shards[i].regions.keep_pages = bytes / SLAB_PAGE_BYTES;
-		slab_lock_end(&shards[i].lock, taken);
-	}
+	regions_set_keep(bytes / SLAB_PAGE_BYTES);
 }
 
 void slab_lock_all(void)

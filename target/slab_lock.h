@@ -5,6 +5,7 @@
 #ifndef TARGET_SLAB_LOCK_H
 #define TARGET_SLAB_LOCK_H
 
+#include <features.h> /* __GLIBC__ */
 #include <stdbool.h>
 
 #if defined(__GLIBC__) && __has_include(<sys/single_threaded.h>)

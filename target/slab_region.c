@@ -8,11 +8,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define WORDS		 4
-#define DATA_PAGES	 (REGION_PAGES - REGION_HEADER_PAGES)
-#define DESCRIPTOR_BYTES 64
+#define WORDS	   4
+#define DATA_PAGES (REGION_PAGES - REGION_HEADER_PAGES)
 /* A run is looked for in so many regions before a new one is mapped: a bound on time, paid for in addresses only. */
-#define TRIES_MAX	 16
+#define TRIES_MAX  16
 
 #define GROUP_PAGES 64 /* pages whose descriptors share a header page, and whose bits share a word */
 
@@ -30,6 +29,8 @@ struct leaf {
 
 static _Atomic(struct leaf *) registry[ROOT_LEAVES];
 
+static atomic_size_t keep_base; /* pages */
+
 static void *map_pages(size_t bytes)
 {
 	void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -37,16 +38,21 @@ static void *map_pages(size_t bytes)
 	return ptr == MAP_FAILED ? NULL : ptr;
 }
 
-/* The leaf for @region; made where it is missing and @make says so. */
-static struct leaf *leaf_of(uintptr_t number, bool make)
+/* The leaf for region @number, or NULL. */
+static inline struct leaf *leaf_find(uintptr_t number)
 {
 	size_t index = number >> LEAF_SHIFT;
-	struct leaf *leaf, *expected = NULL;
 
-	if (index >= ROOT_LEAVES)
-		return NULL;
-	leaf = atomic_load_explicit(&registry[index], memory_order_acquire);
-	if (leaf || !make)
+	return index < ROOT_LEAVES ? atomic_load_explicit(&registry[index], memory_order_acquire) : NULL;
+}
+
+/* The same; made where it is missing. NULL where there is no memory. */
+static struct leaf *leaf_make(uintptr_t number)
+{
+	size_t index = number >> LEAF_SHIFT;
+	struct leaf *leaf = leaf_find(number), *expected = NULL;
+
+	if (leaf || index >= ROOT_LEAVES)
 		return leaf;
 	leaf = map_pages(sizeof(struct leaf));
 	if (leaf && !atomic_compare_exchange_strong(&registry[index], &expected, leaf)) {
@@ -60,7 +66,7 @@ static struct leaf *leaf_of(uintptr_t number, bool make)
 static int registry_set(const void *address, bool present)
 {
 	uintptr_t number = (uintptr_t)address >> REGION_SHIFT;
-	struct leaf *leaf = leaf_of(number, true);
+	struct leaf *leaf = leaf_make(number);
 	size_t bit = number & ((1 << LEAF_SHIFT) - 1);
 
 	if (!leaf)
@@ -88,7 +94,7 @@ int region_init(void)
 struct region *region_of(const void *ptr)
 {
 	uintptr_t number = (uintptr_t)ptr >> REGION_SHIFT;
-	const struct leaf *leaf = leaf_of(number, false);
+	const struct leaf *leaf = leaf_find(number);
 	size_t bit = number & ((1 << LEAF_SHIFT) - 1);
 
 	if (!leaf || !(atomic_load_explicit(&leaf->bits[bit / 64], memory_order_acquire) >> bit % 64 & 1))
@@ -96,48 +102,53 @@ struct region *region_of(const void *ptr)
 	return (struct region *)(number << REGION_SHIFT);
 }
 
-struct slab_page *region_page(struct region *region, unsigned int index)
-{
-	return (struct slab_page *)((char *)region + (size_t)index * DESCRIPTOR_BYTES);
-}
-
-unsigned int region_index(const struct slab_page *page)
-{
-	return (unsigned int)(((uintptr_t)page & (REGION_BYTES - 1)) / DESCRIPTOR_BYTES);
-}
-
-static struct region *region_of_page(const struct slab_page *page)
-{
-	return (struct region *)((uintptr_t)page & ~(REGION_BYTES - 1));
-}
-
-char *page_address(const struct slab_page *page)
-{
-	return (char *)region_of_page(page) + region_index(page) * SLAB_PAGE_BYTES;
-}
-
 static bool bit_is_set(const uint64_t *words, unsigned int bit)
 {
 	return words[bit / 64] >> bit % 64 & 1;
 }
 
-/* Sets or clears @count bits from @first on. */
-static void bits_assign(uint64_t *words, unsigned int first, unsigned int count, bool value)
+/* Sets or clears @count bits from @first on. The number of bits that this changed. */
+static unsigned int bits_assign(uint64_t *words, unsigned int first, unsigned int count, bool value)
 {
-	for (unsigned int bit = first; bit < first + count; bit++) {
-		uint64_t mask = UINT64_C(1) << bit % 64;
+	unsigned int changed = 0;
 
-		words[bit / 64] = value ? words[bit / 64] | mask : words[bit / 64] & ~mask;
+	for (unsigned int bit = first; bit < first + count; bit++) {
+		uint64_t mask = UINT64_C(1) << bit % 64, before = words[bit / 64];
+
+		words[bit / 64] = value ? before | mask : before & ~mask;
+		changed += words[bit / 64] != before;
 	}
+	return changed;
 }
 
-static unsigned int bits_count(const uint64_t *words, unsigned int first, unsigned int count)
+/* The first of @count bits in a row that are set, or -1. */
+static int bits_find(const uint64_t *words, unsigned int count)
 {
-	unsigned int sum = 0;
+	unsigned int run = 0;
 
-	for (unsigned int bit = first; bit < first + count; bit++)
-		sum += bit_is_set(words, bit);
-	return sum;
+	for (unsigned int bit = 0; bit < WORDS * 64;) {
+		uint64_t rest = words[bit / 64] >> bit % 64;
+
+		if (rest & 1) {
+			bit++;
+			if (++run == count)
+				return (int)(bit - count);
+		} else {
+			run = 0;
+			bit = rest ? bit + (unsigned int)__builtin_ctzll(rest) : (bit | 63) + 1;
+		}
+	}
+	return -1;
+}
+
+/* How many bits are set from @first on, at most @max. */
+static unsigned int bits_run(const uint64_t *words, unsigned int first, unsigned int max)
+{
+	unsigned int run = 0;
+
+	while (run < max && first + run < WORDS * 64 && bit_is_set(words, first + run))
+		run++;
+	return run;
 }
 
 /* 1 MiB at a multiple of 1 MiB: from twice as much, of which the rest goes back. */
@@ -157,23 +168,49 @@ static struct region *region_map(void)
 	return (struct region *)(base + head);
 }
 
-static void list_add(struct region_list *list, struct region *region)
+static void queue_add(struct region_list *list, enum region_queue queue, struct region *region)
 {
-	region->prev = NULL;
-	region->next = list->first;
-	if (list->first)
-		list->first->prev = region;
-	list->first = region;
+	struct region *next = list->first[queue];
+
+	region->links[queue].prev = NULL;
+	region->links[queue].next = next;
+	if (next)
+		next->links[queue].prev = region;
+	list->first[queue] = region;
 }
 
-static void list_remove(struct region_list *list, struct region *region)
+static void queue_remove(struct region_list *list, enum region_queue queue, struct region *region)
 {
-	if (region->next)
-		region->next->prev = region->prev;
-	if (region->prev)
-		region->prev->next = region->next;
+	struct region *next = region->links[queue].next, *prev = region->links[queue].prev;
+
+	if (next)
+		next->links[queue].prev = prev;
+	if (prev)
+		prev->links[queue].next = next;
 	else
-		list->first = region->next;
+		list->first[queue] = next;
+}
+
+static bool keeps_a_page(const struct region *region)
+{
+	return (region->kept[0] | region->kept[1] | region->kept[2] | region->kept[3]) != 0;
+}
+
+static void keep_pages(struct region_list *list, struct region *region, unsigned int first, unsigned int count)
+{
+	if (!keeps_a_page(region))
+		queue_add(list, QUEUE_KEPT, region);
+	list->kept += bits_assign(region->kept, first, count, true);
+}
+
+/* They are not kept any more, as far as they were. */
+static void unkeep_pages(struct region_list *list, struct region *region, unsigned int first, unsigned int count)
+{
+	unsigned int changed = bits_assign(region->kept, first, count, false);
+
+	list->kept -= changed;
+	if (changed && !keeps_a_page(region))
+		queue_remove(list, QUEUE_KEPT, region);
 }
 
 static struct region *region_new(struct region_list *list, struct slab_shard *shard)
@@ -184,39 +221,24 @@ static struct region *region_new(struct region_list *list, struct slab_shard *sh
 		return NULL;
 	region->shard = shard;
 	region->free_pages = DATA_PAGES;
-	bits_assign(region->used, 0, REGION_HEADER_PAGES, true);
+	bits_assign(region->free, REGION_HEADER_PAGES, DATA_PAGES, true);
 	if (registry_set(region, true) < 0) {
 		munmap(region, REGION_BYTES);
 		return NULL;
 	}
-	list_add(list, region);
+	queue_add(list, QUEUE_FREE, region);
 	return region;
 }
 
-/* The first of @count free pages in a row, or -1. */
-static int region_find(const struct region *region, unsigned int count)
+static void region_unmap(struct region_list *list, struct region *region)
 {
-	unsigned int run = 0;
-
-	for (unsigned int bit = REGION_HEADER_PAGES; bit < REGION_PAGES; bit++) {
-		if (bit % 64 == 0 && region->used[bit / 64] == UINT64_MAX) {
-			run = 0;
-			bit += 63;
-			continue;
-		}
-		run = bit_is_set(region->used, bit) ? 0 : run + 1;
-		if (run == count)
-			return (int)(bit + 1 - count);
-	}
-	return -1;
-}
-
-static int region_find_kept(const struct region *region)
-{
-	for (int word = 0; word < WORDS; word++)
-		if (region->kept[word])
-			return word * 64 + __builtin_ctzll(region->kept[word]);
-	return -1;
+	unkeep_pages(list, region, 0, REGION_PAGES);
+	queue_remove(list, QUEUE_FREE, region);
+	if (list->spare == region)
+		list->spare = NULL;
+	registry_set(region, false);
+	if (munmap(region, REGION_BYTES) < 0)
+		opblock_die("slab: munmap of %p: error %d\n", (void *)region, errno);
 }
 
 static struct slab_page *region_take(struct region_list *list, struct region *region, unsigned int first,
@@ -224,30 +246,33 @@ static struct slab_page *region_take(struct region_list *list, struct region *re
 {
 	struct slab_page *page = region_page(region, first);
 
-	list->kept_pages -= bits_count(region->kept, first, count);
-	bits_assign(region->kept, first, count, false);
-	bits_assign(region->used, first, count, true);
+	unkeep_pages(list, region, first, count);
+	bits_assign(region->free, first, count, false);
+	list->used += count;
 	region->free_pages -= count;
 	if (region->free_pages == 0)
-		list_remove(list, region);
-	memset(page, 0, (size_t)count * DESCRIPTOR_BYTES);
+		queue_remove(list, QUEUE_FREE, region);
+	if (list->spare == region)
+		list->spare = NULL;
+	memset(page, 0, (size_t)count * PAGE_DESCRIPTOR_BYTES);
 	return page;
 }
 
 struct slab_page *pages_take(struct region_list *list, struct slab_shard *shard, unsigned int count)
 {
-	struct region *region = list->first;
+	struct region *region;
+	int first, tries = 0;
 
-	/* A region moves to the front when it keeps a page, so the first ones have them. */
-	for (int tries = 0; region && tries < TRIES_MAX; region = region->next, tries++) {
-		int first = -1;
-
-		if (region->free_pages < count)
-			continue;
-		if (count == 1)
-			first = region_find_kept(region);
-		if (first < 0)
-			first = region_find(region, count);
+	for (region = list->first[QUEUE_KEPT]; region && tries < TRIES_MAX;
+	     region = region->links[QUEUE_KEPT].next, tries++) {
+		first = bits_find(region->kept, count);
+		if (first >= 0)
+			return region_take(list, region, (unsigned int)first, count);
+	}
+	tries = 0;
+	for (region = list->first[QUEUE_FREE]; region && tries < TRIES_MAX;
+	     region = region->links[QUEUE_FREE].next, tries++) {
+		first = region->free_pages < count ? -1 : bits_find(region->free, count);
 		if (first >= 0)
 			return region_take(list, region, (unsigned int)first, count);
 	}
@@ -263,60 +288,78 @@ static void region_drop(struct region *region, unsigned int first, unsigned int 
 	if (madvise(base + first * SLAB_PAGE_BYTES, count * SLAB_PAGE_BYTES, MADV_DONTNEED) < 0)
 		opblock_die("slab: madvise of %p: error %d\n", (void *)(base + first * SLAB_PAGE_BYTES), errno);
 	for (unsigned int group = first / GROUP_PAGES; group <= (first + count - 1) / GROUP_PAGES; group++)
-		if (group > 0 && region->used[group] == 0 && region->kept[group] == 0)
+		if (group > 0 && region->free[group] == UINT64_MAX && region->kept[group] == 0)
 			(void)madvise(base + group * SLAB_PAGE_BYTES, SLAB_PAGE_BYTES, MADV_DONTNEED);
 }
 
-static bool region_is_empty(const struct region *region)
+void regions_set_keep(size_t pages)
 {
-	return region->free_pages == DATA_PAGES && region_find_kept(region) < 0;
+	atomic_store_explicit(&keep_base, pages, memory_order_relaxed);
 }
 
-static void region_unmap(struct region_list *list, struct region *region)
+/* What may be kept or reserved. A part of what is in use comes on top: it makes busy programs fast, and falls to nothing
+ * as they free. */
+static size_t keep_limit(const struct region_list *list)
 {
-	list_remove(list, region);
-	registry_set(region, false);
-	if (munmap(region, REGION_BYTES) < 0)
-		opblock_die("slab: munmap of %p: error %d\n", (void *)region, errno);
+	size_t base = atomic_load_explicit(&keep_base, memory_order_relaxed);
+
+	return base ? base + list->used / REGION_KEEP_PART : 0;
 }
 
-void pages_give(struct region_list *list, struct slab_page *page, unsigned int count, size_t reserved)
+bool pages_may_keep(const struct region_list *list, size_t count)
+{
+	return list->kept + list->reserved + count <= keep_limit(list);
+}
+
+/* Nothing of @region is in use any more. One such region may stay for its kept pages. */
+static void region_emptied(struct region_list *list, struct region *region)
+{
+	if (!keeps_a_page(region)) {
+		region_unmap(list, region);
+		return;
+	}
+	if (list->spare)
+		region_unmap(list, list->spare);
+	list->spare = region;
+}
+
+void pages_give(struct region_list *list, struct slab_page *page, unsigned int count)
 {
 	struct region *region = region_of_page(page);
 	unsigned int first = region_index(page);
+	size_t limit;
 
-	bits_assign(region->used, first, count, false);
-	if (region->free_pages > 0)
-		list_remove(list, region);
-	list_add(list, region);
-	region->free_pages += count;
 	page->kind = PAGE_FREE;
-	if (list->kept_pages + reserved + count <= list->keep_pages) {
-		bits_assign(region->kept, first, count, true);
-		list->kept_pages += count;
-	} else if (region_is_empty(region)) {
-		region_unmap(list, region);
-	} else {
+	bits_assign(region->free, first, count, true);
+	if (region->free_pages == 0)
+		queue_add(list, QUEUE_FREE, region);
+	region->free_pages += count;
+	list->used -= count;
+	limit = keep_limit(list);
+	if (pages_may_keep(list, count))
+		keep_pages(list, region, first, count);
+	else if (region->free_pages < DATA_PAGES || keeps_a_page(region))
 		region_drop(region, first, count);
-	}
+	if (region->free_pages == DATA_PAGES)
+		region_emptied(list, region);
+	regions_trim(list, limit > list->reserved ? limit - list->reserved : 0);
 }
 
-size_t regions_trim(struct region_list *list)
+size_t regions_trim(struct region_list *list, size_t left)
 {
-	struct region *region = list->first;
 	size_t dropped = 0;
 
-	while (region) {
-		struct region *next = region->next;
+	while (list->kept > left) {
+		struct region *region = list->first[QUEUE_KEPT];
+		unsigned int first = (unsigned int)bits_find(region->kept, 1);
+		unsigned int count = bits_run(region->kept, first, (unsigned int)(list->kept - left));
 
-		for (int bit; (bit = region_find_kept(region)) >= 0; dropped++) {
-			bits_assign(region->kept, (unsigned int)bit, 1, false);
-			region_drop(region, (unsigned int)bit, 1);
-		}
-		if (region_is_empty(region))
+		dropped += count;
+		unkeep_pages(list, region, first, count);
+		if (region->free_pages == DATA_PAGES && !keeps_a_page(region))
 			region_unmap(list, region);
-		region = next;
+		else
+			region_drop(region, first, count);
 	}
-	list->kept_pages = 0;
 	return dropped;
 }

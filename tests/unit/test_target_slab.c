@@ -1,63 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include "slab_pages.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <pthread.h>
-#include <stdatomic.h>
+#include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "target/operator_block.h"
 #include "target/order.h"
-#include "target/reading.h"
 #include "target/slab.h"
 #include "target/slab_region.h"
-
-#define PAGE SLAB_PAGE_BYTES
-
-static bool is_resident(const void *ptr)
-{
-	unsigned char resident = 0;
-
-	return mincore((void *)((uintptr_t)ptr & -PAGE), PAGE, &resident) == 0 && resident & 1;
-}
-
-static bool is_mapped(const void *ptr)
-{
-	unsigned char resident;
-
-	return mincore((void *)((uintptr_t)ptr & -PAGE), PAGE, &resident) == 0;
-}
-
-static uint64_t virt_bytes(void)
-{
-	static char buffer[READING_BUFFER_BYTES];
-	struct reading reading;
-	int fd = reading_open();
-
-	assert_true(fd >= 0);
-	assert_int_equal(reading_take(fd, buffer, &reading), 0);
-	close(fd);
-	return reading.virt_bytes;
-}
-
-/* Each test begins and ends with nothing allocated and nothing kept. */
-static int set_up(void **state)
-{
-	(void)state;
-	if (slab_init() < 0)
-		return -1;
-	slab_set_keep(0);
-	slab_trim();
-	return 0;
-}
 
 /* Every size up to beyond the last class, with neighbours that must not overlap. */
 static void every_size(void **state)
@@ -190,32 +148,36 @@ static void large_blocks_are_mappings(void **state)
 	assert_int_equal(virt_bytes(), before);
 }
 
-/* A kept page spares the kernel the trouble, whatever class comes next; the limit is kept; trim takes all. */
-static void keeping(void **state)
+/* The first test: the process has one thread still, and takes no lock at all, not even one that is taken. With a lock it
+ * would wait here for ever. */
+static void one_thread_takes_no_lock(void **state)
 {
-	char *blocks[8 * 2], *again;
+	(void)state;
+#if __has_include(<sys/single_threaded.h>)
+	slab_free(slab_alloc(64, 0));
+	slab_lock_all();
+	alarm(20);
+	slab_free(slab_alloc(64, 0));
+	slab_free(slab_alloc(3 * PAGE, 0));
+	alarm(0);
+	slab_unlock_all();
+#else
+	skip();
+#endif
+}
+
+static void free_leaves_errno(void **state)
+{
+	static const size_t sizes[] = { 10, 2048, 3 * PAGE, 1 << 20 };
 
 	(void)state;
-	slab_set_keep(4 * PAGE);
-	for (size_t i = 0; i < 8 * 2; i++)
-		memset(blocks[i] = slab_alloc(2048, 0), 1, 2048);
-	for (size_t i = 0; i < 8 * 2; i++)
-		slab_free(blocks[i]);
-	{
-		unsigned int resident = 0;
+	for (size_t i = 0; i < 4; i++) {
+		void *block = slab_alloc(sizes[i], 0);
 
-		for (size_t i = 0; i < 8 * 2; i += 2)
-			resident += is_resident(blocks[i]);
-		assert_int_equal(resident, 4);
+		errno = 4711;
+		slab_free(block);
+		assert_int_equal(errno, 4711);
 	}
-	for (size_t size = 16; size <= 2048; size += 16) {
-		again = slab_alloc(size, 0);
-		assert_true(is_resident(again));
-		slab_free(again);
-	}
-	assert_int_equal(slab_trim(), 1);
-	assert_false(is_mapped(again));
-	assert_int_equal(slab_trim(), 0);
 }
 
 /* 64 MiB of small blocks, freed in random order: nothing is left. */
@@ -243,28 +205,6 @@ static void all_goes_back(void **state)
 	assert_int_equal(virt_bytes(), before);
 }
 
-/* Fills by address and number, so that a byte of another block is found out. */
-static void fill(unsigned char *block, size_t size, unsigned int seed)
-{
-	for (size_t i = 0; i < size; i++)
-		block[i] = (unsigned char)(seed + i);
-}
-
-static bool is_filled(const unsigned char *block, size_t size, unsigned int seed)
-{
-	for (size_t i = 0; i < size; i++)
-		if (block[i] != (unsigned char)(seed + i))
-			return false;
-	return true;
-}
-
-static size_t random_size(struct order_rng *rng)
-{
-	static const size_t limits[] = { 64, 600, 2100, 9000, 70000, 300000 };
-
-	return order_random(rng, limits[order_random(rng, 6)]);
-}
-
 static void realloc_keeps_contents(void **state)
 {
 	struct order_rng rng = { .state = 6 };
@@ -290,112 +230,10 @@ static void realloc_keeps_contents(void **state)
 	assert_int_equal(virt_bytes(), before);
 }
 
-#define THREADS 8
-#define SLOTS	512
-
-static _Atomic(void *) slots[SLOTS];
-static atomic_uint errors;
-static atomic_bool stop;
-static pthread_barrier_t start;
-
-/* A block's first word is its size; the rest is filled. Whoever takes one out of a slot checks and frees it. */
-static void *make_block(struct order_rng *rng)
-{
-	size_t size = sizeof(size_t) + random_size(rng) / 4;
-	size_t *block = slab_alloc(size, 0);
-
-	*block = size;
-	fill((unsigned char *)(block + 1), size - sizeof(size_t), (unsigned int)size);
-	return block;
-}
-
-static void check_block(size_t *block)
-{
-	if (!block)
-		return;
-	errors += !is_filled((unsigned char *)(block + 1), *block - sizeof(size_t), (unsigned int)*block);
-	slab_free(block);
-}
-
-static void *churn(void *arg)
-{
-	struct order_rng rng = { .state = (uintptr_t)arg };
-
-	pthread_barrier_wait(&start);
-	for (int i = 0; i < 20000; i++)
-		check_block(atomic_exchange(&slots[order_random(&rng, SLOTS)], make_block(&rng)));
-	return NULL;
-}
-
-static void threads_share_blocks(void **state)
-{
-	pthread_t threads[THREADS];
-
-	(void)state;
-	errors = 0;
-	slab_set_keep(SLAB_KEEP_BYTES);
-	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&start);
-	for (size_t i = 0; i < SLOTS; i++)
-		check_block(atomic_exchange(&slots[i], NULL));
-	assert_int_equal(errors, 0);
-	slab_trim();
-	assert_int_equal(opblock_count(), 0);
-}
-
-static void *churn_until_stopped(void *arg)
-{
-	struct order_rng rng = { .state = (uintptr_t)arg };
-
-	while (!stop)
-		check_block(atomic_exchange(&slots[order_random(&rng, SLOTS)], make_block(&rng)));
-	return NULL;
-}
-
-/* As the preload library's fork handlers do: no child finds a lock taken or a list half changed. */
-static void forks_while_threads_allocate(void **state)
-{
-	pthread_t threads[2];
-
-	(void)state;
-	stop = false;
-	errors = 0;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, churn_until_stopped, (void *)(i + 1)), 0);
-	for (unsigned int round = 0; round < 50; round++) {
-		int status;
-		pid_t child;
-
-		slab_lock_all();
-		child = fork();
-		slab_unlock_all();
-		if (child == 0) {
-			struct order_rng rng = { .state = round };
-
-			for (int i = 0; i < 200; i++)
-				check_block(atomic_exchange(&slots[order_random(&rng, SLOTS)], make_block(&rng)));
-			for (size_t i = 0; i < SLOTS; i++)
-				check_block(atomic_exchange(&slots[i], NULL));
-			_exit(errors == 0 ? 0 : 1);
-		}
-		assert_int_equal(waitpid(child, &status, 0), child);
-		assert_int_equal(status, 0);
-	}
-	stop = true;
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	for (size_t i = 0; i < SLOTS; i++)
-		check_block(atomic_exchange(&slots[i], NULL));
-	assert_int_equal(errors, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(one_thread_takes_no_lock, set_up),
 		cmocka_unit_test_setup(every_size, set_up),
 		cmocka_unit_test_setup(alignments, set_up),
 		cmocka_unit_test_setup(impossible_sizes, set_up),
@@ -403,11 +241,9 @@ int main(void)
 		cmocka_unit_test_setup(pages_go_back, set_up),
 		cmocka_unit_test_setup(runs_go_back, set_up),
 		cmocka_unit_test_setup(large_blocks_are_mappings, set_up),
-		cmocka_unit_test_setup(keeping, set_up),
+		cmocka_unit_test_setup(free_leaves_errno, set_up),
 		cmocka_unit_test_setup(all_goes_back, set_up),
 		cmocka_unit_test_setup(realloc_keeps_contents, set_up),
-		cmocka_unit_test_setup(threads_share_blocks, set_up),
-		cmocka_unit_test_setup(forks_while_threads_allocate, set_up),
 	};
 
 	return cmocka_run_group_tests_name("target_slab", tests, NULL, NULL);
