@@ -100,7 +100,9 @@ static void process_set_up(const struct ptrace_shared *shared, int ready_fd)
 {
 	struct rlimit limit;
 
-	setsid();
+	/* No signal to heaptrace's process group is meant for it. Its session stays that of the tracee: the scheduler takes
+	 * each session for one group (sched_autogroup), and to wake up one of another group takes twice as long. */
+	setpgid(0, 0);
 	/* Another name than heaptrace: who kills all processes of that name does not mean this one. */
 	prctl(PR_SET_NAME, "htkeeper");
 	signals_set();
