@@ -2,10 +2,11 @@
 #include "source/perf_faults.h"
 
 #include "source/perf_ring.h"
+#include "source/perf_waker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -48,6 +49,7 @@ struct perf_faults {
 	int cpu_count;
 	uint64_t ring_bytes; /* as small as it had to be so far */
 	uint64_t lost;
+	struct perf_waker *waker;
 	int *fds;
 	size_t fd_count, fd_cap;
 	struct cpu_ring rings[];
@@ -64,6 +66,7 @@ struct perf_faults *perf_faults_new(bool with_ip)
 	faults->with_ip = with_ip;
 	faults->cpu_count = (int)count;
 	faults->ring_bytes = RING_BYTES_MAX;
+	faults->waker = perf_waker_new(SIGIO);
 	return faults;
 }
 
@@ -71,6 +74,7 @@ void perf_faults_free(struct perf_faults *faults)
 {
 	if (!faults)
 		return;
+	perf_waker_free(faults->waker);
 	for (int cpu = 0; cpu < faults->cpu_count; cpu++)
 		perf_ring_unmap(&faults->rings[cpu].ring);
 	for (size_t i = 0; i < faults->fd_count; i++)
@@ -123,17 +127,12 @@ static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec, bool wi
 /* The first event of a CPU has the buffer, and tells when it fills. */
 static int event_connect(struct perf_faults *faults, struct perf_ring *ring, int fd)
 {
-	struct f_owner_ex owner = { .type = F_OWNER_TID, .pid = (pid_t)syscall(SYS_gettid) };
 	int err;
 
 	if (ring->page)
 		return ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, ring->owner_fd) ? -errno : 0;
 	err = perf_ring_map(ring, fd, &faults->ring_bytes, RING_BYTES_MIN);
-	if (err)
-		return err;
-	if (fcntl(fd, F_SETOWN_EX, &owner) || fcntl(fd, F_SETFL, O_ASYNC))
-		return -errno;
-	return 0;
+	return err ? err : perf_waker_add(faults->waker, fd);
 }
 
 static int cpu_watch(struct perf_faults *faults, int cpu, pid_t tid, bool on_exec)
@@ -164,7 +163,7 @@ static int cpu_watch(struct perf_faults *faults, int cpu, pid_t tid, bool on_exe
 
 int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec)
 {
-	int err = 0;
+	int err = faults->waker ? 0 : -EAGAIN;
 
 	for (int cpu = 0; cpu < faults->cpu_count && !err; cpu++)
 		err = cpu_watch(faults, cpu, tid, on_exec);

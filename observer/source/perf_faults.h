@@ -26,14 +26,16 @@ enum perf_faults_kind { PERF_FAULTS_ONE, PERF_FAULTS_LOST, PERF_FAULTS_OTHER };
 /* Takes one fault. */
 typedef void (*perf_fault_fn)(void *ctx, const struct perf_fault *fault);
 
-/* Nothing watched yet; @with_ip: faults are to have the address of their instruction. SIGIO goes to the calling thread whenever a buffer has filled by a quarter. NULL on lack of memory. */
+/* Nothing watched yet; @with_ip: faults are to have the address of their instruction. SIGIO goes to the calling thread whenever
+ * a buffer has filled by another quarter. NULL on lack of memory. */
 struct perf_faults *perf_faults_new(bool with_ip);
 
 /* Closes everything; NULL is legal. */
 void perf_faults_free(struct perf_faults *faults);
 
 /* Watches thread @tid and all threads and processes that it makes from now on; with @on_exec, beginning at its next exec.
- * 0, or -errno: -EACCES where the kernel does not allow it, -EMFILE where there are too few descriptors. */
+ * 0, or -errno: -EACCES where the kernel does not allow it, -EMFILE where there are too few descriptors, -EAGAIN where there
+ * may be no more threads. */
 int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec);
 
 /* Hands over all faults that have been recorded, in the order of their times. Returns how many. */
