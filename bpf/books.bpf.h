@@ -101,7 +101,7 @@ static __noinline int foreign_book(struct wire_mm *state, struct wire_pages *del
 		row.cause = WIRE_ACTOR;
 	if (row.cause == WIRE_ACTOR && ts && ts->where == IN_SYSCALL)
 		row.nr = ts->nr;
-	else if (row.cause == WIRE_ACTOR && !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)))
+	else if (row.cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
 		row.nr = syscall_of_task(task);
 	return row_emit(state, &row, NULL);
 }
@@ -161,6 +161,10 @@ int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 	pages = rss_take(state, mm, member, ts);
 	if (!pages)
 		return 0;
+	if (RSS_HAS_CACHE && ts && ts->worker && task->mm == mm) {
+		ts->own.rss[member & (WIRE_MEMBERS - 1)] += pages; /* it hands over: its cache goes down next */
+		return 0;
+	}
 	delta.rss[member & (WIRE_MEMBERS - 1)] = pages;
 	book(state, ts, &delta);
 	return 0;
@@ -204,6 +208,21 @@ int on_mmap_lock_acquired(u64 *ctx)
 	return 0;
 }
 
+/* Books what the current task, a worker on the mm of @state, has done to it. */
+static __noinline int worker_settle(struct wire_mm *state, struct task_struct *task)
+{
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct wire_pages delta;
+
+	if (!ts || ts->watched)
+		return 0;
+	ts->worker = 1;
+	worker_take(state, ts, task, &delta);
+	if (!pages_are_zero(&delta))
+		book(state, ts, &delta);
+	return 0;
+}
+
 SEC("tp_btf/mmap_lock_released")
 int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm)
 {
@@ -224,7 +243,12 @@ int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm)
 	if (own ? !ts->holds && ts->where != IN_FLIGHT : !ts && !maybe_foreign(task, mm))
 		return 0;
 	state = mm_find(mm);
-	if (!state || (!own && state->writer != task->pid))
+	if (!state)
+		return 0;
+	/* One that exits is none any more by its flags. */
+	if (RSS_HAS_CACHE && !own && (is_worker(task) || (ts && ts->worker)))
+		worker_settle(state, task);
+	if (!own && state->writer != task->pid)
 		return 0;
 	delta.virt = mm->total_vm - state->vm_shadow;
 	state->vm_shadow = mm->total_vm;

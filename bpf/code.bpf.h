@@ -50,33 +50,40 @@ static __always_inline void file_identify(struct inode *inode, struct wire_file 
 	}
 }
 
-/* Adds @vma, which has code, to @list. */
-static __always_inline void code_add(struct code_list *list, struct vm_area_struct *vma)
+static __noinline int code_add(u64 at)
 {
-	struct wire_space *space = &list->space;
-	struct file *file = vma->vm_file;
+	struct vm_area_struct *vma = (struct vm_area_struct *)at;
+	u64 start = BPF_CORE_READ(vma, vm_start);
 	struct wire_mapping *mapping;
 	struct wire_known *known;
-	u32 at = space->count;
+	struct code_list *list;
+	struct file *file;
+	u32 zero = 0, count;
 
+	list = bpf_map_lookup_elem(&code_lists, &zero);
+	if (!list || !(BPF_CORE_READ(vma, vm_flags) & VM_EXEC))
+		return 0;
+	file = BPF_CORE_READ(vma, vm_file);
 	__builtin_memset(&list->file, 0, sizeof(list->file));
 	if (file)
 		file_identify(BPF_CORE_READ(file, f_inode), &list->file);
-	else if (vma->vm_start != list->vdso)
-		return; /* made at run time: it has no rules */
+	else if (start != list->vdso)
+		return 0; /* made at run time: it has no rules */
 	known = bpf_map_lookup_elem(&known_files, &list->file);
-	if (!known || at >= SPACE_MAPPINGS) {
-		space->more = 1;
-		return;
+	count = list->space.count;
+	if (!known || count >= SPACE_MAPPINGS) {
+		list->space.more = 1;
+		return 0;
 	}
-	mapping = &space->mappings[at & (SPACE_MAPPINGS - 1)];
-	mapping->start = vma->vm_start;
-	mapping->end = vma->vm_end;
-	mapping->bias = vma->vm_start - ((u64)vma->vm_pgoff << config.page_shift) + known->shift;
+	mapping = &list->space.mappings[count & (SPACE_MAPPINGS - 1)];
+	mapping->start = start;
+	mapping->end = BPF_CORE_READ(vma, vm_end);
+	mapping->bias = start - ((u64)BPF_CORE_READ(vma, vm_pgoff) << config.page_shift) + known->shift;
 	if (!file)
-		mapping->bias = vma->vm_start + known->shift;
+		mapping->bias = start + known->shift;
 	mapping->object = known->object;
-	space->count = at + 1;
+	list->space.count = count + 1;
+	return 0;
 }
 
 /* Marks the @index-th mapping as unused where it is none of the list's. */
@@ -89,28 +96,45 @@ static long blank_step(u32 index, struct code_list *const *context)
 	return 0;
 }
 
+/* Adds the code of @task, the current one. False where that cannot be told: without an iterator, and with others who may
+ * change the mappings meanwhile. */
+static __always_inline bool code_find(struct task_struct *task, u64 mm_id)
+{
+	struct mm_struct *mm = task->mm;
+	struct bpf_iter_task_vma it;
+	struct vm_area_struct *vma;
+
+	if (!bpf_iter_task_vma_new) {
+		if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || mm->mm_users.counter != 1)
+			return false;
+		maple_walk(mm, mm_id, 0, 1);
+		return true;
+	}
+	bpf_iter_task_vma_new(&it, task, 0);
+	while ((vma = bpf_iter_task_vma_next(&it)))
+		if (vma->vm_flags & VM_EXEC)
+			code_add((u64)vma);
+	bpf_iter_task_vma_destroy(&it);
+	return true;
+}
+
 /* Makes the list that this CPU's code_list names, of the current task's mappings. */
 __noinline int code_list_make(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct bpf_iter_task_vma it;
-	struct vm_area_struct *vma;
 	struct code_list *list;
 	u32 zero = 0;
 	u64 id;
 
 	list = bpf_map_lookup_elem(&code_lists, &zero);
-	if (!list || !bpf_iter_task_vma_new)
+	if (!list)
 		return 0;
+	id = list->mm_id;
 	list->space.count = 0;
 	list->space.more = 0;
-	bpf_iter_task_vma_new(&it, task, 0);
-	while ((vma = bpf_iter_task_vma_next(&it)))
-		if (vma->vm_flags & VM_EXEC)
-			code_add(list, vma);
-	bpf_iter_task_vma_destroy(&it);
+	if (!code_find(task, id))
+		return 0;
 	bpf_loop(SPACE_MAPPINGS, blank_step, &list, 0);
-	id = list->mm_id;
 	bpf_map_update_elem(&spaces, &id, &list->space, BPF_ANY);
 	return 0;
 }

@@ -39,7 +39,8 @@ struct task_state {
 	u64 order; /* of the last write-locked section */
 	u32 where;
 	s32 nr;			 /* IN_SYSCALL */
-	u32 watched;		 /* else only here to note reclaim */
+	u32 watched;		 /* else only here to note reclaim, or what a worker does */
+	u32 worker;		 /* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
 	u32 guest;		 /* a process that borrows another's mm (vfork) until its exec */
 	u32 await_exec;		 /* begins to be watched at its next exec */
 	u32 newborn;		 /* has not returned from the syscall that made it */
@@ -111,6 +112,7 @@ struct maple_level {
 struct maple_walk { /* vma.bpf.h */
 	u64 mm_id;
 	u32 tgid, level;
+	u32 code, pad; /* for the list of code (code.bpf.h) */
 	struct maple_level levels[MAPLE_LEVELS];
 };
 
@@ -170,11 +172,17 @@ static __always_inline struct wire_mm *mm_find(struct mm_struct *mm)
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &key);
 }
 
+/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
+static __always_inline bool is_worker(struct task_struct *task)
+{
+	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
 /* Whether @task, which has no state, can have anything to do with a watched mm: members of a watched mm have state,
- * except kernel threads and workers that borrow it. */
+ * except kernel threads that borrow it, and workers. */
 static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
 {
-	return mm != task->mm || (task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER));
+	return mm != task->mm || (task->flags & PF_KTHREAD) || is_worker(task);
 }
 
 static __always_inline bool pages_are_zero(const struct wire_pages *pages)

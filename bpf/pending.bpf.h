@@ -110,13 +110,22 @@ static __always_inline void kernel_faults_flush(struct task_state *ts, struct wi
 	run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
 }
 
+/* Whether the call of @ts has changed memory: what it took and gave back within itself is no change, nor is a cache of RSS
+ * that it handed over. */
+static __always_inline bool is_changed(struct task_state *ts)
+{
+	if (ts->dirty && pages_are_zero(&ts->own))
+		ts->dirty = 0;
+	return ts->dirty;
+}
+
 /* Everything that @ts has not sent yet, as rows of @state: for when its thread or its mm ends. */
 static __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
 {
 	struct row row = { .count = 1, .nr = -1 };
 
 	kernel_faults_flush(ts, state);
-	if (!ts->dirty)
+	if (!is_changed(ts))
 		return 0;
 	row.delta = ts->own;
 	row.order = ts->order;

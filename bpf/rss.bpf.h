@@ -10,7 +10,8 @@
  * handed over every 64 faults, and whenever the thread unmaps something, execs or exits. rss_stat fires only when the
  * count changes. The cache is the thread's own: nobody else writes it. So it is looked at wherever the thread goes from
  * one cause to the next, and what it gained by then is the effect of the one that ends. A cache that is handed over moves
- * the count up and the cache down under the same cause, which is no change. */
+ * the count up and the cache down under the same cause, which is no change. A worker of io_uring makes no calls and no
+ * faults of a user: it is asked whenever it lets go of the mmap lock, as each of its faults does in the end. */
 #ifndef HEAPTRACE_RSS_BPF_H
 #define HEAPTRACE_RSS_BPF_H
 
@@ -185,16 +186,19 @@ static __always_inline void cache_take(struct wire_mm *state, struct task_state 
 		cache_add(state, i, now[i] - __sync_lock_test_and_set(&ts->cache[i], now[i]), delta);
 }
 
-/* What @task, which nobody watches, has cached for a watched mm: a worker of io_uring. */
-static __always_inline void cache_take_whole(struct wire_mm *state, struct task_struct *task, struct wire_pages *delta)
+/* Adds to @delta what @task, a worker on the mm of @state, gained since it was last asked, and books it: what it handed over,
+ * and what it has cached. */
+static __always_inline void worker_take(struct wire_mm *state, struct task_state *ts, struct task_struct *task,
+					struct wire_pages *delta)
 {
-	s32 now[WIRE_MEMBERS];
+	s32 now[WIRE_MEMBERS] = {};
 
-	if (!RSS_HAS_CACHE)
-		return;
-	cache_read(task, now);
+	if ((u64)task->mm == state->mm)
+		cache_read(task, now);
+	*delta = ts->own;
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
 	for (int i = 0; i < WIRE_MEMBERS; i++)
-		cache_add(state, i, now[i], delta);
+		cache_add(state, i, now[i] - __sync_lock_test_and_set(&ts->cache[i], now[i]), delta);
 }
 
 /* Adds to the sums that the reader asked for what @task, whose state is @ts or NULL, has cached and nobody booked. */
@@ -206,7 +210,7 @@ static __always_inline void cache_look(struct task_state *ts, struct task_struct
 		return;
 	cache_read(task, now);
 	for (int i = 0; i < WIRE_MEMBERS; i++)
-		shared.look[i] += now[i] - (ts && ts->mm == shared.look_mm ? ts->cache[i] : 0);
+		shared.look[i] += now[i] - (ts && (ts->mm == shared.look_mm || !ts->watched) ? ts->cache[i] : 0);
 }
 
 /* From here on the cache of @task is what it is now. */

@@ -18,8 +18,11 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 		return 0;
 	if (shared.seed_mode == SEED_ENTERED && ts && ts->mm == key) {
 		cache_entered(state, ts);
-	} else if (shared.seed_mode == SEED_FLUSH && !ts) {
-		cache_take_whole(state, task, &row.delta);
+	} else if (shared.seed_mode == SEED_FLUSH && (!ts || !ts->watched)) {
+		ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (!ts)
+			return 0;
+		worker_take(state, ts, task, &row.delta);
 		if (!pages_are_zero(&row.delta))
 			row_emit(state, &row, NULL);
 	}
@@ -40,6 +43,23 @@ static __noinline int seed_later(struct task_struct *task)
 	}
 	if (RSS_HAS_CACHE)
 		seed_caches(task, ts);
+	return 0;
+}
+
+/* Workers are not watched; at an attach the cache of one was a part of the opening. */
+static __noinline int worker_enter(struct task_struct *task, struct mm_struct *mm)
+{
+	struct wire_mm *state = mm_find(mm);
+	struct task_state *ts;
+
+	if (!RSS_HAS_CACHE || !state || bpf_task_storage_get(&tasks, task, 0, 0))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!ts)
+		return 0;
+	ts->worker = 1;
+	cache_seed(ts, task);
+	cache_enter(state, ts);
 	return 0;
 }
 
@@ -68,6 +88,8 @@ int seed_task(struct bpf_iter__task *ctx)
 		__sync_fetch_and_add(&shared.stats.processes, 1);
 		return 0;
 	}
+	if (is_worker(task))
+		return worker_enter(task, mm);
 	state = mm_find(mm);
 	if (state) {
 		id = state->id;

@@ -137,7 +137,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
-	if (config.stacks && (listed || ts->dirty || ts->kernel.count))
+	if (config.stacks && (listed || is_changed(ts) || ts->kernel.count))
 		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: sys_enter has sent all others. */
 	if (ts->kernel.count || ts->run.count || ts->fault_open) {
@@ -147,7 +147,7 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 			kernel_faults_flush(ts, state);
 		}
 	}
-	if (listed || ts->dirty)
+	if (listed || is_changed(ts))
 		call_send(ts, nr, ret, regs);
 	ts->executed = 0;
 	ts->stack = 0;

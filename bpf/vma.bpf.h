@@ -48,7 +48,7 @@ static __noinline int vma_send(u64 at, u64 mm_id, u32 tgid)
 
 /* Where there is no iterator of mappings (before 6.7) the tree is walked as it lies in memory (lib/maple_tree.c): an
  * entry of a node leads to another node or, in a leaf, to a mapping; pivots are the last addresses that entries cover.
- * The mm is new and its only thread is here, so nothing changes it meanwhile. */
+ * The mm has one user, who is here, so nothing changes it meanwhile. */
 #define MAPLE_LEAF    1
 #define MAPLE_RANGE   2
 #define MAPLE_ARANGE  3
@@ -63,6 +63,9 @@ static __noinline int vma_send(u64 at, u64 mm_id, u32 tgid)
 			(void *)(((node) & ~255ull) + bpf_core_field_offset(struct type, array) + (index)*8)); \
 		value_;                                                                                        \
 	})
+
+/* Adds the mapping at the kernel's address @at to the list of code that is being made, where it is code. */
+static __noinline int code_add(u64 at);
 
 /* Takes one entry; returns 1 at the end. */
 static long maple_step(u32 index, void *unused)
@@ -100,7 +103,10 @@ static long maple_step(u32 index, void *unused)
 	if (!entry)
 		return 0;
 	if (maple_type(at->node) == MAPLE_LEAF) {
-		vma_send(entry, walk->mm_id, walk->tgid);
+		if (config.stacks == WIRE_STACKS_CFI && walk->code)
+			code_add(entry);
+		else
+			vma_send(entry, walk->mm_id, walk->tgid);
 	} else if (level + 1 < MAPLE_LEVELS) {
 		at = &walk->levels[(level + 1) & (MAPLE_LEVELS - 1)];
 		at->node = entry;
@@ -111,7 +117,8 @@ static long maple_step(u32 index, void *unused)
 	return 0;
 }
 
-static __noinline int maple_send(struct mm_struct *mm, u64 mm_id, u32 tgid)
+/* Walks the mappings of @mm, numbered @mm_id, of @tgid: sends them, or with @code makes the list of code. */
+static __noinline int maple_walk(struct mm_struct *mm, u64 mm_id, u32 tgid, u32 code)
 {
 	struct scratch *scratch = scratch_get();
 	u64 root = (u64)BPF_CORE_READ(mm, mm_mt.ma_root);
@@ -121,6 +128,7 @@ static __noinline int maple_send(struct mm_struct *mm, u64 mm_id, u32 tgid)
 		return 0;
 	scratch->maple.mm_id = mm_id;
 	scratch->maple.tgid = tgid;
+	scratch->maple.code = code;
 	scratch->maple.level = 0;
 	scratch->maple.levels[0] = (struct maple_level){ .node = root, .max = ~0ull };
 	bpf_loop(MAPLE_ENTRIES, maple_step, NULL, 0);
@@ -135,7 +143,7 @@ static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 
 	if (!bpf_iter_task_vma_new) {
 		if (bpf_core_field_exists(struct mm_struct, mm_mt))
-			maple_send(task->mm, mm_id, task->tgid);
+			maple_walk(task->mm, mm_id, task->tgid, 0);
 		return 0;
 	}
 	bpf_iter_task_vma_new(&it, task, 0);
