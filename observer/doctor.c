@@ -23,8 +23,9 @@ struct check {
 	int (*try)(struct diag *diag);
 };
 
-/* Left by try_programs for the lines below its own. */
+/* Left by try_programs for the lines below its own, and for the last one. */
 static struct bpf_kernel_side *loaded;
+static bool programs_load;
 
 /* Notes a finding that is no failure. */
 #define FOUND(diag, ...) (diag_set(diag, 0, __VA_ARGS__))
@@ -121,7 +122,7 @@ static void mechanisms_print(const struct bpf_kernel_side *side)
 		[WIRE_RSS_ATOMIC] = "one counter an mm: seen as it changes",
 		[WIRE_RSS_CACHED] =
 			"one counter an mm and a cache a thread (before Linux 6.2): caches are read at each end of "
-			"a fault or call; pages of io_uring's workers come late, when they hand over",
+			"a fault or call",
 	};
 	volatile struct wire_shared *shared = bpf_kernel_shared(side);
 	unsigned int found = shared->found;
@@ -148,6 +149,7 @@ static int try_programs(struct diag *diag)
 		bpf_kernel_free(side);
 	else
 		loaded = side;
+	programs_load = !err;
 	return err;
 }
 
@@ -251,7 +253,9 @@ int doctor_run(void)
 	for (unsigned int i = 0; source_at(i) && !best; i++) {
 		struct diag diag = { "" };
 
-		if (source_at(i)->selectable && (!source_at(i)->probe || !source_at(i)->probe(&diag)))
+		if (!source_at(i)->selectable || (source_at(i) == &source_bpf && !programs_load))
+			continue;
+		if (!source_at(i)->probe || !source_at(i)->probe(&diag))
 			best = source_at(i);
 	}
 	if (best)

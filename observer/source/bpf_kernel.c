@@ -198,6 +198,27 @@ static int tracepoints_select(struct bpf_object *object, struct diag *diag)
 	return err;
 }
 
+/* Whether programs may read the kernel's memory; lockdown takes that from them and leaves them everything else. */
+static bool may_read_kernel(void)
+{
+	const struct bpf_insn program[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "may_read", "GPL", program,
+			       sizeof(program) / sizeof(*program), NULL);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 static int object_open(const struct bpf_kernel_config *config, struct bpf_kernel_side *side, struct diag *diag)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "heaptrace");
@@ -225,8 +246,13 @@ static int object_load(const struct bpf_kernel_config *config, struct bpf_kernel
 		return 0;
 	if (err == -EPERM)
 		return diag_set(diag, err,
-				"the kernel refuses to load BPF programs: run as root or with CAP_BPF and CAP_PERFMON "
-				"(lockdown also forbids it), or use --source ptrace");
+				"the kernel refuses to load BPF programs: run as root or with CAP_BPF and CAP_PERFMON, "
+				"or use --source ptrace");
+	if (!may_read_kernel())
+		return diag_set(
+			diag, -EPERM,
+			"the kernel does not let BPF programs read its memory (lockdown, or a policy): boot without "
+			"lockdown=confidentiality, or use --source ptrace");
 	bpf_object__close(side->object);
 	side->object = NULL;
 	err = object_open(config, side, diag);
