@@ -19,6 +19,7 @@ def read(path):
     """The text of a file of the kernel, or "" where there is none."""
     with contextlib.suppress(OSError), open(path, encoding="ascii", errors="replace") as file:
         return file.read().strip()
+    return ""
 
 
 def write(path, value):
