@@ -30,8 +30,9 @@ struct jitmap {
 	int root;      /* of the process */
 	int fd;	       /* of the file, -1 while there is none */
 	char name[48]; /* of the file, below the root */
-	uid_t uid;     /* of the process */
-	off_t read;    /* bytes that were taken */
+	pid_t pid;
+	uid_t uid;  /* of the process, as it was last seen */
+	off_t read; /* bytes that were taken */
 	struct function *functions;
 	size_t count, size, sorted; /* the first @sorted ones are in order */
 	size_t bytes;
@@ -45,6 +46,19 @@ struct jitmap *jitmap_new_empty(void)
 	if (jitmap)
 		jitmap->root = jitmap->fd = -1;
 	return jitmap;
+}
+
+/* Whose the process is now; where it is gone, what was known stays. */
+static bool read_owner(struct jitmap *jitmap)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)jitmap->pid);
+	if (stat(path, &st))
+		return false;
+	jitmap->uid = st.st_uid;
+	return true;
 }
 
 /* The number that @pid has in its own namespace: the last one of NSpid. */
@@ -69,19 +83,17 @@ struct jitmap *jitmap_new(pid_t pid)
 {
 	struct jitmap *jitmap = jitmap_new_empty();
 	unsigned int number = 0;
-	char path[64];
-	struct stat st;
+	char path[32];
 
 	if (!jitmap)
 		return NULL;
+	jitmap->pid = pid;
 	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
 	jitmap->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	if (jitmap->root < 0 || stat(path, &st) || own_number(pid, &number)) {
+	if (jitmap->root < 0 || !read_owner(jitmap) || own_number(pid, &number)) {
 		jitmap_free(jitmap);
 		return NULL;
 	}
-	jitmap->uid = st.st_uid;
 	snprintf(jitmap->name, sizeof(jitmap->name), "tmp/perf-%u.map", number);
 	return jitmap;
 }
@@ -120,6 +132,7 @@ static bool open_file(struct jitmap *jitmap)
 	fd = jitmap->root < 0 ? -1 : (int)syscall(SYS_openat2, jitmap->root, jitmap->name, &how, sizeof(how));
 	if (fd < 0)
 		return false;
+	(void)read_owner(jitmap);
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != jitmap->uid) {
 		close(fd);
 		return false;

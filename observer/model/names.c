@@ -139,6 +139,14 @@ static int add_module(struct names_mm *mm, const struct mapfile *map, uint64_t o
 	return module.object ? modules_add(&mm->modules, &module) : -ENOMEM;
 }
 
+/* Where a process makes code, what is needed to find its names is opened, while it lives. */
+static void note_made_code(struct names_mm *mm)
+{
+	if (!mm->jit_tried)
+		mm->jit = jitmap_new(mm->pid);
+	mm->jit_tried = true;
+}
+
 static int note_vma(struct names_mm *mm, const struct event *event)
 {
 	const struct event_vma *vma = &event->vma;
@@ -152,8 +160,12 @@ static int note_vma(struct names_mm *mm, const struct event *event)
 		.foreign = mm->foreign,
 	};
 
-	if (!(vma->prot & PROT_EXEC) || !vma->path || vma->start >= vma->end)
+	if (!(vma->prot & PROT_EXEC) || vma->start >= vma->end)
 		return 0;
+	if (!vma->path) {
+		note_made_code(mm);
+		return 0;
+	}
 	return add_module(mm, &map, vma->offset);
 }
 
@@ -170,6 +182,8 @@ static int note_range(struct names_mm *mm, pid_t pid, const struct vmap *vmap, u
 
 		if ((range.prot & PROT_EXEC) && range.path)
 			err = add_module(mm, &map, range.offset);
+		else if (range.prot & PROT_EXEC)
+			note_made_code(mm);
 	}
 	return err;
 }
@@ -227,16 +241,14 @@ static const char *nameless(const struct vmap_range *range)
 	return NULL;
 }
 
-/* Code that was made at run time. Files are opened for it when the first such address is seen, while the process lives. */
+/* Code that was made at run time. */
 static const char *find_jit(struct names_mm *mm, uint64_t addr, uint64_t *ret_offset)
 {
 	struct names *names = mm->names;
 	size_t before;
 	const char *name;
 
-	if (!mm->jit_tried)
-		mm->jit = jitmap_new(mm->pid);
-	mm->jit_tried = true;
+	note_made_code(mm);
 	if (!mm->jit)
 		return NULL;
 	before = jitmap_bytes(mm->jit);

@@ -6,6 +6,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* For the process that reads symbols, with the rights that it has then: has the library keep what it fetches in a directory of
+ * our own where the user's cache cannot be written to. */
+void sym_debuginfod_begin(void);
+
+/* Removes that directory. */
+void sym_debuginfod_end(void);
+
 /* Whether the user has asked for it. */
 bool sym_debuginfod_wanted(void);
 

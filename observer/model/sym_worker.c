@@ -205,8 +205,8 @@ static int keep_only(int fd)
 	return syscall(SYS_close_range, 4, ~0u, 0) ? -errno : 0;
 }
 
-/* Runs a worker, and another when that has died, until one ends by itself. */
-static _Noreturn void supervise(int fd)
+/* Runs a worker, and another when that has died, until one ends by itself. The status to exit with. */
+static int supervise(int fd)
 {
 	struct sym_head died = { .kind = SYM_DIED };
 	int status;
@@ -215,7 +215,7 @@ static _Noreturn void supervise(int fd)
 	for (;;) {
 		pid = fork();
 		if (pid < 0)
-			_exit(EXIT_FAILURE);
+			return EXIT_FAILURE;
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			serve(fd);
@@ -223,16 +223,16 @@ static _Noreturn void supervise(int fd)
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 		if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS)
-			_exit(EXIT_SUCCESS);
+			return EXIT_SUCCESS;
 		if (send(fd, &died, sizeof(died), MSG_NOSIGNAL) < 0)
-			_exit(EXIT_FAILURE);
+			return EXIT_FAILURE;
 	}
 }
 
 int sym_worker_start(int *ret_fd, pid_t *ret_pid)
 {
 	pid_t pid, parent = getpid();
-	int fds[2];
+	int fds[2], status;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds))
 		return -errno;
@@ -249,7 +249,10 @@ int sym_worker_start(int *ret_fd, pid_t *ret_pid)
 		if (keep_only(fds[1]) || confine() || prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
 			_exit(EXIT_FAILURE);
 		prctl(PR_SET_NAME, "heaptrace-names", 0, 0, 0);
-		supervise(3);
+		sym_debuginfod_begin();
+		status = supervise(3);
+		sym_debuginfod_end();
+		_exit(status);
 	}
 	close(fds[1]);
 	*ret_fd = fds[0];

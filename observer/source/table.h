@@ -19,7 +19,7 @@ struct table {
 	uint64_t base;	/* the object's address that pcs count from */
 	uint32_t count; /* of rows, at least one; the first begins at the base, the last says RULE_NONE */
 	uint32_t rule_count;
-	uint32_t *pcs;		 /* ascending */
+	uint32_t *pcs;		 /* ascending; of equal ones the last holds */
 	uint16_t *rule_of;	 /* index in rules */
 	struct wire_rule *rules; /* the first one says RULE_NONE, the second RULE_OTHER */
 };

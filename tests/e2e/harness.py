@@ -55,7 +55,8 @@ def prog(name):
 
 def environment(**changes):
     """That of the tests without what would change what heaptrace or the observed programs do."""
-    drop = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES", "PYTHONMALLOC")
+    drop = ("SUDO_UID", "SUDO_GID", "SUDO_USER", "SUDO_COMMAND", "LD_PRELOAD", "MALLOC_", "GLIBC_TUNABLES", "PYTHONMALLOC",
+            "DEBUGINFOD_")
     env = {key: value for key, value in os.environ.items() if not key.startswith(drop)}
     env["LC_ALL"] = "C.UTF-8"
     env["CCACHE_DISABLE"] = "1"  # where gcc is ccache, the second of two runs would do nothing

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Names of call chains, from the running program to every report, and from a recording when the program is long gone."""
 
+import glob
+import http.server
 import os
 import re
 import shutil
+import subprocess
+import threading
 
 import harness
-from harness import HEAPTRACE, case, folder, new_path, observe, prog, run
+from harness import HEAPTRACE, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
 BLOCKS = 5
@@ -105,6 +109,125 @@ def recorded(t, source):
          "summary has the call site, with what it gained", table)
     t.ok(re.search(rf"\n +{BLOCKS} +-\d+ +0 +-\d+ .*  free\(\) ← drop_all \(callers\.c:\d+\)\n", table),
          "and the one that gave back", table)
+
+
+def compiled(name, *flags):
+    """The program of callers.c, in a directory of its own; its path."""
+    path = os.path.join(new_path(), name)
+    os.makedirs(os.path.dirname(path))
+    subprocess.run(["gcc", "-D_GNU_SOURCE", "-O1", "-g", *flags, "-o", path, SOURCE], check=True)
+    return path
+
+
+def observe_held(source, command):
+    """Like observe(), but the program lives until all its rows have been seen."""
+    path = new_path(".jsonl")
+    options = ["-s", source, "-f", "jsonl", "-o", path, "--stacks", "dwarf", "--"]
+
+    def held():
+        with open(path, "rb") as file:
+            return b'"name":"held"' in file.read()
+    with Process([HEAPTRACE, *options, *command]) as observer:
+        wait_until(lambda: os.path.exists(path) and held(), "the program to be held")
+        return Run(*observer.finish(), path)
+
+
+@case()
+def whose_file(t, source):
+    """It is the mapped file that is read: if its name is gone or another's, and where only the program sees it."""
+    program = compiled("callers", "-static")
+    room, other = os.path.dirname(program), new_path()
+    shutil.copy("/bin/true", other)
+    hidden = f"mount -t tmpfs none {room} && cp {prog('callers')} {room} && exec {program}"
+    ways = {
+        "in another mount namespace": ["unshare", "--mount", "sh", "-c", hidden],
+        "in another root": ["chroot", room, "/callers"],
+        "under a name that is another file's": ["sh", "-c", f"exec 9<{program}; mv {other} {program}; exec /proc/self/fd/9"],
+        "without a name": ["sh", "-c", f"exec 9<{program}; rm {program}; exec /proc/self/fd/9"],
+    }
+    for what, command in ways.items():
+        kept = new_path()
+        shutil.copy(program, kept)
+        done = observe_held(source, command)
+        if t.balanced(done, f"{what}: books balance"):
+            check_rows(t, done.books.rows, what)
+        shutil.copy(kept, program)
+
+
+@case()
+def made_code(t, source):
+    """Code without a file: its names are in a list that the program leaves, under its number as it knows it."""
+    for what, before in (("", []), ("in its own namespace: ", ["unshare", "--fork", "--pid"])):
+        done = observe_held(source, [*before, prog("jit")])
+        if not t.balanced(done, f"{what}books balance"):
+            continue
+        rows = calls(done.books.rows, "mmap", "called_back")
+        t.equal(len(rows), 1, f"{what}the call that the made code has led to")
+        for row in rows:
+            names = chain(row)
+            at = names.index("called_back")
+            t.equal(names[at:at + 4], ["called_back", "made at run time", "call_made", "main"], f"{what}its chain")
+            t.equal(row["stack"][at + 1]["obj"], "[jit]", f"{what}what was made is marked so")
+            t.ok(row["stack_complete"], f"{what}and nothing is missing")
+            os.unlink(f"/tmp/perf-{1 if before else row['pid']}.map")
+
+
+class DebugServer:
+    """A debuginfod server that has one file, and counts who asks."""
+
+    def __init__(self, program, path):
+        listing = subprocess.run(["readelf", "-n", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.name = f"/buildid/{re.search('Build ID: ([0-9a-f]+)', listing).group(1)}/debuginfo"
+        self.asked = []
+        with open(path, "rb") as file:
+            data = file.read()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(handler):  # pylint: disable=no-self-argument
+                self.asked.append(handler.path)
+                found = handler.path == self.name
+                handler.send_response(200 if found else 404)
+                handler.send_header("Content-Length", str(len(data) if found else 0))
+                handler.end_headers()
+                if found:
+                    handler.wfile.write(data)
+
+            def log_message(handler, *_):  # pylint: disable=no-self-argument
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@case()
+def debug_server(t, source):
+    """Debug files come from a server only if the user has said which."""
+    program = compiled("callers", "-Wl,--build-id")
+    debug = new_path(".debug")
+    subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)
+    subprocess.run(["strip", program], check=True)
+    with DebugServer(program, debug) as server:
+        done = observe(source, [program], "--stacks", "dwarf")
+        if t.balanced(done):
+            t.equal((calls(done.books.rows, "mmap", "parse_chunk"), server.asked), ([], []), "nobody is asked unasked")
+        for what, env in (("", {}), ("with a cache: ", {"DEBUGINFOD_CACHE_PATH": new_path()})):
+            for path in env.values():
+                os.mkdir(path)
+                os.chmod(path, 0o777)
+            done = observe(source, [program], "--stacks", "dwarf", env=environment(DEBUGINFOD_URLS=server.url, **env))
+            if t.balanced(done, f"{what}books balance"):
+                check_rows(t, done.books.rows, f"{what}from the server")
+                t.ok(server.name in server.asked, f"{what}it was asked", server.asked)
+                t.equal(len(server.asked), len(set(server.asked)), f"{what}once for each file", server.asked)
+            server.asked.clear()
+        t.none(glob.glob("/var/tmp/heaptrace-debuginfod-*"), "nothing is left of what was fetched")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ static void object_check(const struct unwind_object *object, size_t size)
 
 	(void)table_compile(object, &table);
 	for (uint32_t i = 1; table && i < table->count; i++) {
-		if (table->pcs[i] <= table->pcs[i - 1] || table->rule_of[i] >= table->rule_count)
+		if (table->pcs[i] < table->pcs[i - 1] || table->rule_of[i] >= table->rule_count)
 			abort();
 	}
 	address_check(object, table, addr);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "event/memcalls.h"
+#include "model/jitmap.h"
 #include "tests/unit/names_live.h"
 
 #include <dlfcn.h>
@@ -279,6 +280,65 @@ static void test_mapped_later(void **state)
 	names_live_close(&live);
 }
 
+/* What could be in the place of a list of names: none is read, and nothing waits for it. $p is the path; a good list is beside it. */
+static const char *const no_lists[] = {
+	"ln -s $p.good $p",
+	"ln $p.good $p",
+	"mkfifo $p",
+	"mkdir $p",
+	"cp $p.good $p && chown 65534 $p",
+	"mknod $p c 1 5",
+	"truncate -s 1T $p",
+	"yes | head -c 1000000 | tr -d '\\n' >$p",
+};
+
+static void test_no_lists(void **state)
+{
+	void *code = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct frame frame = { .addr = (uintptr_t)code + 0x20, .exact = true };
+	char path[64], command[256];
+
+	(void)state;
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	snprintf(command, sizeof(command), "echo %lx 100 good >%s.good", (unsigned long)code, path);
+	assert_int_equal(system(command), 0);
+	for (unsigned int i = 0; i < sizeof(no_lists) / sizeof(no_lists[0]); i++) {
+		struct names_live live = { NULL };
+
+		snprintf(command, sizeof(command), "p=%s && %s", path, no_lists[i]);
+		if (!getuid() || !strstr(command, "65534"))
+			(void)!system(command);
+		assert_int_equal(names_live_open(&live, getpid()), 0);
+		feed_mmap(&live, code, 4096, PROT_READ | PROT_EXEC, NULL);
+		assert_int_equal(names_live_row(&live, &frame, 1), 0);
+		assert_string_equal(live.text, "? 0 ?:0 [anon]\n");
+		names_live_close(&live);
+		(void)remove(path);
+	}
+	snprintf(command, sizeof(command), "rm %s.good", path);
+	assert_int_equal(system(command), 0);
+	munmap(code, 4096);
+}
+
+/* Of one that is too large what fits is read. */
+static void test_huge_list(void **state)
+{
+	struct jitmap *jitmap = jitmap_new_empty();
+	uint64_t offset = 0;
+	char text[64];
+
+	(void)state;
+	for (unsigned int i = 0; i < JITMAP_FUNCTIONS_MAX + 10; i++) {
+		int len = snprintf(text, sizeof(text), "%x0 10 f%u\n", i + 1, i);
+
+		assert_int_equal(jitmap_parse(jitmap, text, (size_t)len), len);
+	}
+	assert_string_equal(jitmap_find(jitmap, JITMAP_FUNCTIONS_MAX * 16ull + 3, 0, &offset), "f999999");
+	assert_int_equal(offset, 3);
+	assert_null(jitmap_find(jitmap, JITMAP_FUNCTIONS_MAX * 16ull + 20, 0, &offset));
+	jitmap_free(jitmap);
+}
+
 /* A compiler's own list of names, read as it grows; one that is a link, or has another name, is none. */
 static void test_jit(void **state)
 {
@@ -340,6 +400,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replaced_and_gone), cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_mapped_later),	  cmocka_unit_test(test_jit),
+		cmocka_unit_test(test_no_lists),	  cmocka_unit_test(test_huge_list),
 		cmocka_unit_test(test_no_reader),	  cmocka_unit_test(test_own),
 		cmocka_unit_test(test_elsewhere),
 	};

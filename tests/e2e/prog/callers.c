@@ -36,5 +36,6 @@ int main(void)
 {
 	load_file(); /* main loads */
 	drop_all();  /* main drops */
+	hold();
 	return 0;
 }
