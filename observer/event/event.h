@@ -57,7 +57,7 @@ enum event_kind {
  * where unknown; line is 0 where unknown. */
 struct frame {
 	uint64_t addr;
-	uint64_t offset; /* from the symbol's start */
+	uint64_t offset; /* from the symbol's start; without a symbol, the object's own address, 0 where unknown */
 	const char *symbol;
 	const char *object;
 	const char *file;

@@ -296,7 +296,7 @@ static unsigned int put_frames(const struct frame *raw, const struct place *plac
 					 .line = frame->line,
 					 .inlined = frame->inlined };
 		/* What was looked up is the byte before a return address. */
-		if (frame->symbol && !frame->inlined && !raw->exact)
+		if (!frame->inlined && !raw->exact)
 			out[i].offset++;
 		else if (frame->offset == SYM_BEFORE)
 			out[i].symbol = NULL;

@@ -132,6 +132,8 @@ static void set_function(struct sym_reader *reader, uint64_t vaddr, const struct
 	} else if (place && place->name) {
 		frame->symbol = keep_name(name, place->name);
 		frame->offset = place->entry ? vaddr - place->entry : 0;
+	} else {
+		frame->offset = vaddr;
 	}
 }
 
@@ -181,6 +183,5 @@ unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct 
 	else
 		out[count++] = (struct sym_frame){ .line = 0 };
 	set_function(reader, vaddr, outermost, &out[count - 1], reader->names[count - 1]);
-	count = join_parts(reader, vaddr, out, count);
-	return out[count - 1].symbol || out[0].file ? count : 0;
+	return join_parts(reader, vaddr, out, count);
 }

@@ -19,8 +19,9 @@
 /* One frame of an address. Strings are NULL where unknown. */
 struct sym_frame {
 	const char *symbol;
-	uint64_t
-		offset; /* of the address in the symbol; 0 for inlined ones; SYM_BEFORE: the symbol begins right behind it */
+	/* Of the address in the symbol; SYM_BEFORE: the symbol begins right behind it; 0 for inlined ones. Where the symbol is not
+	 * known, the address itself, as the object was linked for. */
+	uint64_t offset;
 	const char *file;
 	unsigned int line; /* 0 where unknown */
 	bool inlined;
@@ -38,7 +39,7 @@ void sym_reader_set_debug_root(struct sym_reader *reader, const char *root);
 /* Frees it; NULL is legal. */
 void sym_reader_free(struct sym_reader *reader);
 
-/* Names the byte @offset of the file, innermost frame first. Their number; 0 where nothing is known. The strings are valid
+/* Names the byte @offset of the file, innermost frame first. Their number; 0 where it is loaded nowhere. The strings are valid
  * until the next call. */
 unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct sym_frame out[SYM_FRAMES_MAX]);
 

@@ -168,7 +168,7 @@ static void add_frame(struct buf *line, const struct frame *frame)
 	json_open_object(line, NULL);
 	json_u64(line, "addr", frame->addr);
 	json_str(line, "sym", frame->symbol);
-	if (frame->symbol)
+	if (frame->symbol || frame->offset)
 		json_u64(line, "off", frame->offset);
 	else
 		json_null(line, "off");

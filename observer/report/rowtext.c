@@ -161,12 +161,23 @@ void rowtext_add(struct buf *buf, const struct textstyle *style, const struct re
 		add_path(buf, style, "  ", record->region.path);
 }
 
+static const char *object_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
 void rowtext_add_place(struct buf *buf, const struct textstyle *style, const struct frame *frame)
 {
 	const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
 
 	if (frame->symbol) {
 		escape_text(buf, frame->symbol, style->escape);
+	} else if (frame->object && frame->offset) {
+		/* The same in each process, wherever that has it. */
+		add_path(buf, style, "", object_name(frame->object));
+		buf_addf(buf, "+0x%llx", (unsigned long long)frame->offset);
 	} else {
 		buf_add_hex(buf, frame->addr);
 		if (frame->object)
@@ -202,11 +213,12 @@ void rowtext_add_caller(struct buf *buf, const struct textstyle *style, const st
 void rowtext_add_frame(struct buf *buf, const struct textstyle *style, const struct frame *frame)
 {
 	buf_add_hex(buf, frame->addr);
-	if (frame->symbol) {
+	if (frame->symbol)
 		add_path(buf, style, " ", frame->symbol);
-		if (frame->offset)
-			buf_addf(buf, "+0x%llx", (unsigned long long)frame->offset);
-	}
+	else if (frame->object && frame->offset)
+		add_path(buf, style, " ", object_name(frame->object));
+	if (frame->offset)
+		buf_addf(buf, "+0x%llx", (unsigned long long)frame->offset);
 	if (frame->inlined)
 		buf_add_str(buf, " [inlined]");
 	if (frame->file) {

@@ -212,11 +212,18 @@ def debug_server(t, source):
     program = compiled("callers", "-Wl,--build-id")
     debug = new_path(".debug")
     subprocess.run(["objcopy", "--only-keep-debug", program, debug], check=True)
+    listing = subprocess.run(["nm", "-S", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    start, size = (int(word, 16) for word in re.search(r"(\S+) (\S+) t parse_chunk\n", listing).groups())
     subprocess.run(["strip", program], check=True)
     with DebugServer(program, debug) as server:
         done = observe(source, [program], "--stacks", "dwarf")
         if t.balanced(done):
             t.equal((calls(done.books.rows, "mmap", "parse_chunk"), server.asked), ([], []), "nobody is asked unasked")
+            found = [row for row in done.books.rows if row["name"] == "mmap" and
+                     any(not frame["sym"] and frame["obj"] == program and start < frame["off"] <= start + size for frame in row["stack"])]
+            t.equal(len(found), BLOCKS, "a function without a name has its address in the file")
+        text = run([HEAPTRACE, "-s", source, "--stacks", "dwarf", "--", program]).err
+        t.equal(len(re.findall(r" mmap\(.*  malloc\(\) ← callers\+0x[0-9a-f]+\n", text)), BLOCKS, "which is the same wherever it is mapped", text)
         for what, env in (("", {}), ("with a cache: ", {"DEBUGINFOD_CACHE_PATH": new_path()})):
             for path in env.values():
                 os.mkdir(path)

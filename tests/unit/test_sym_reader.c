@@ -29,6 +29,11 @@ static const char *text_of(struct sym_reader *reader, uint64_t offset)
 	size_t len = 0;
 
 	text[0] = '\0';
+	/* Where nothing is known, it is the address itself. */
+	if (count == 1 && !frames[0].symbol && !frames[0].file) {
+		assert_int_equal(frames[0].offset, offset);
+		return text;
+	}
 	for (unsigned int i = 0; i < count && len < sizeof(text); i++) {
 		const char *slash = frames[i].file ? strrchr(frames[i].file, '/') : NULL;
 
