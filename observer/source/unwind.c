@@ -314,12 +314,16 @@ static void frame_add(struct walk *walk, uint64_t *hash)
 	*hash ^= *hash >> 29;
 }
 
-static void walk_all(struct walk *walk, enum step (*next)(struct walk *))
+static void walk_from(struct walk *walk, const struct unwind_regs *regs, enum step (*next)(struct walk *))
 {
 	uint64_t hash = walk->space->cache->seed;
 	struct unwind_regs before;
-	enum step step = walk->arch ? STEP_ON : STEP_LOST;
+	enum step step;
 
+	walk->arch = unwind_arch_host();
+	walk->at = *regs;
+	walk->exact = true;
+	step = walk->arch ? STEP_ON : STEP_LOST;
 	walk->out->count = 0;
 	walk->out->unmapped = false;
 	while (step == STEP_ON && walk->out->count < UNWIND_FRAMES_MAX) {
@@ -343,29 +347,17 @@ static void walk_all(struct walk *walk, enum step (*next)(struct walk *))
 void unwind_walk(struct unwind_space *space, const struct unwind_regs *regs, dwarf_read_fn read, void *ctx,
 		 struct unwind_stack *out)
 {
-	struct walk walk = { .space = space,
-			     .arch = unwind_arch_host(),
-			     .at = *regs,
-			     .exact = true,
-			     .read = read,
-			     .ctx = ctx,
-			     .out = out };
+	struct walk walk = { .space = space, .read = read, .ctx = ctx, .out = out };
 
-	walk_all(&walk, step);
+	walk_from(&walk, regs, step);
 }
 
 void unwind_walk_fp(struct unwind_space *space, const struct unwind_regs *regs, dwarf_read_fn read, void *ctx,
 		    struct unwind_stack *out)
 {
-	struct walk walk = { .space = space,
-			     .arch = unwind_arch_host(),
-			     .at = *regs,
-			     .exact = true,
-			     .read = read,
-			     .ctx = ctx,
-			     .out = out };
+	struct walk walk = { .space = space, .read = read, .ctx = ctx, .out = out };
 
-	walk_all(&walk, step_by_fp);
+	walk_from(&walk, regs, step_by_fp);
 }
 
 uint64_t unwind_space_function(struct unwind_space *space, uint64_t addr)

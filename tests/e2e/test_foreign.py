@@ -161,77 +161,89 @@ class MemoryGroup:
             self.limit("1M")
             self.limit("-1")
 
-    def remove(self):
-        os.rmdir(self.path)
+    @contextlib.contextmanager
+    def observed(self, source):
+        """A program that waits for lines, in this group, and who observes it."""
+        with Process([prog("hold"), "0"]) as held:
+            held.until("ready")
+            self.write("cgroup.procs", held.pid)
+            with Observer(source, "-p", str(held.pid)) as observer:
+                observer.attached(held.pid)
+                yield held, observer
+
+    def _removed(self):
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)
+            return True
+        return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        wait_until(self._removed, "the cgroup to go")
+
+
+def memory_group(t):
+    """A new group; None, with the reason said, where none can be made."""
+    try:
+        return MemoryGroup()
+    except OSError as err:
+        t.skip("all", f"no memory cgroup can be made here: {err}")
+        return None
 
 
 @case("kernel")
 def reclaim(t, source):
     """Pages that the process has given to the kernel by MADV_FREE go when memory is short, without an act of its own."""
-    try:
-        group = MemoryGroup()
-    except OSError as err:
-        t.skip("all", f"no memory cgroup can be made here: {err}")
+    group = memory_group(t)
+    if not group:
         return
-    try:
-        with Process([prog("hold"), "0"]) as held:
-            held.until("ready")
-            group.write("cgroup.procs", held.pid)
-            with Observer(source, "-p", str(held.pid)) as observer:
-                observer.attached(held.pid)
-                before = held.ask("lazy 4096")
-                group.reclaim()
-                after = held.ask("mark after")
-                done = observer.end()
-        if after["anon"] >= before["anon"]:
-            t.skip("all", "the kernel took nothing back")
-            return
-        if t.balanced(done):
-            t.agrees(done, [before, after])
-            mine = [row for row in done.books.rows if row["anon"] < 0 and row["pid"] == held.pid and row["cause"] != "kernel"]
-            rows = [row for row in done.books.rows if row["cause"] == "kernel" and row["anon"] < 0]
-            t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
-                 "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
-            t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
-    finally:
-        wait_until(lambda: _removed(group), "the cgroup to go")
+    with group, group.observed(source) as (held, observer):
+        before = held.ask("lazy 4096")
+        group.reclaim()
+        after = held.ask("mark after")
+        done = observer.end()
+    if after["anon"] >= before["anon"]:
+        t.skip("all", "the kernel took nothing back")
+        return
+    if t.balanced(done):
+        t.agrees(done, [before, after])
+        mine = [row for row in done.books.rows if row["anon"] < 0 and row["pid"] == held.pid and row["cause"] != "kernel"]
+        rows = [row for row in done.books.rows if row["cause"] == "kernel" and row["anon"] < 0]
+        t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
+             "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
+        t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
 
 
 @case("kernel")
 def swap(t, source):
     """Pages go to swap without an act of the process, and come back by its own major faults."""
-    try:
-        group = MemoryGroup()
-    except OSError as err:
-        t.skip("all", f"no memory cgroup can be made here: {err}")
+    group = memory_group(t)
+    if not group:
         return
     try:
-        with machine.settings({}, (os.path.join(folder(), "swap"), 64 << 20)), Process([prog("hold"), "0"]) as held:
-            held.until("ready")
-            group.write("cgroup.procs", held.pid)
-            with Observer(source, "-p", str(held.pid)) as observer:
-                observer.attached(held.pid)
-                before = held.ask("map 2048")
-                group.reclaim()
-                out = held.ask("mark out")
-                back = held.ask("again")
-                done = observer.end()
-        if not t.ok(out["swap"] >= 4 << 20, "half of it at least went to swap", before, out):
-            return
-        if t.balanced(done):
-            t.agrees(done, [before, out, back])
-            rows = [row for row in done.books.rows if row["swap"] > 0]
-            t.equal({row["cause"] for row in rows}, {"kernel"}, "what went is in rows of a kernel actor", *rows[:4])
-            gone = [row for row in done.books.rows if row["cause"] == "kernel"]
-            t.equal(sum(row["swap"] for row in gone), -sum(row["anon"] for row in gone), "a page in swap is one less in memory",
-                    *gone[:4])
-            rows = [row for row in done.books.rows if row["swap"] < 0 and row["cause"] == "fault"]
-            t.ok(sum(row["swap"] for row in rows) <= -(2 << 20) and all(row["swap"] == -row["anon"] for row in rows),
-                 "what came back is in its own faults", *rows[:4])
+        with group, machine.settings({}, (os.path.join(folder(), "swap"), 64 << 20)), group.observed(source) as (held, observer):
+            before = held.ask("map 2048")
+            group.reclaim()
+            out = held.ask("mark out")
+            back = held.ask("again")
+            done = observer.end()
     except OSError as err:
         t.skip("all", f"this machine cannot swap to a file: {err}")
-    finally:
-        wait_until(lambda: _removed(group), "the cgroup to go")
+        return
+    if not t.ok(out["swap"] >= 4 << 20, "half of it at least went to swap", before, out):
+        return
+    if t.balanced(done):
+        t.agrees(done, [before, out, back])
+        rows = [row for row in done.books.rows if row["swap"] > 0]
+        t.equal({row["cause"] for row in rows}, {"kernel"}, "what went is in rows of a kernel actor", *rows[:4])
+        gone = [row for row in done.books.rows if row["cause"] == "kernel"]
+        t.equal(sum(row["swap"] for row in gone), -sum(row["anon"] for row in gone), "a page in swap is one less in memory",
+                *gone[:4])
+        rows = [row for row in done.books.rows if row["swap"] < 0 and row["cause"] == "fault"]
+        t.ok(sum(row["swap"] for row in rows) <= -(2 << 20) and all(row["swap"] == -row["anon"] for row in rows),
+             "what came back is in its own faults", *rows[:4])
 
 
 KSM = "/sys/kernel/mm/ksm"
@@ -289,28 +301,16 @@ def _set_apart(path, least):
 @case()
 def out_of_memory(t, source):
     """Killed by the kernel in the middle of a fault: the books are closed all the same."""
-    try:
-        group = MemoryGroup()
-    except OSError as err:
-        t.skip("all", f"no memory cgroup can be made here: {err}")
+    group = memory_group(t)
+    if not group:
         return
-    try:
+    with group:
         group.limit("32M")
         script = f"echo $$ >{group.path}/cgroup.procs; echo map 20000 | {prog('hold')} 0"
         done = observe(source, ["/bin/sh", "-c", script])
-        t.balanced(done, rc=137)
-        killed = [ledger for ledger in done.books.ledgers.values() if str(ledger["image"]).endswith("/hold")]
-        t.ok(killed and killed[0]["closing"]["rss"] > 16 << 20, "what it held when it was killed is its closing", killed)
-    finally:
-        wait_until(lambda: _removed(group), "the cgroup to go")
-
-
-def _removed(group):
-    try:
-        group.remove()
-        return True
-    except OSError:
-        return False
+    t.balanced(done, rc=137)
+    killed = [ledger for ledger in done.books.ledgers.values() if str(ledger["image"]).endswith("/hold")]
+    t.ok(killed and killed[0]["closing"]["rss"] > 16 << 20, "what it held when it was killed is its closing", killed)
 
 
 if __name__ == "__main__":
