@@ -97,19 +97,14 @@ static bool link_agrees(const struct mapfile *map, const char *link)
 	return !strncmp(target, map->path, path_len) && (!target[path_len] || !strcmp(target + path_len, DELETED));
 }
 
-int mapfile_open(const struct mapfile *map, struct stat *ret_stat)
+/* By the name that it had, as the process sees it, or as we do. */
+static int open_by_name(const struct mapfile *map, struct stat *ret_stat)
 {
 	char path[PATH_MAX + 64];
 	int fd, len;
 
 	if (!map->path || map->path[0] != '/')
-		return -EINVAL;
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)map->pid, map->start, map->end);
-	if (link_agrees(map, path)) {
-		fd = open_checked(map, path, ret_stat);
-		if (fd >= 0)
-			return fd;
-	}
+		return -ENOENT;
 	len = snprintf(path, sizeof(path), "/proc/%d/root%s", (int)map->pid, map->path);
 	if (len < 0 || (size_t)len >= sizeof(path))
 		return -ENAMETOOLONG;
@@ -117,6 +112,27 @@ int mapfile_open(const struct mapfile *map, struct stat *ret_stat)
 	if (fd >= 0 || map->foreign)
 		return fd;
 	return open_checked(map, map->path, ret_stat);
+}
+
+int mapfile_open(const struct mapfile *map, struct stat *ret_stat)
+{
+	char path[96];
+	int fd;
+
+	if (!map->inode && (!map->path || map->path[0] != '/'))
+		return -EINVAL;
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)map->pid, map->start, map->end);
+	if (link_agrees(map, path)) {
+		fd = open_checked(map, path, ret_stat);
+		if (fd >= 0)
+			return fd;
+	}
+	fd = open_by_name(map, ret_stat);
+	if (fd >= 0 || !map->inode)
+		return fd;
+	/* map_files needs rights that we may not have; that of the program is one link to it. */
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)map->pid);
+	return open_checked(map, path, ret_stat);
 }
 
 /* The identity of what /proc/@pid/@name leads to. */

@@ -13,13 +13,13 @@
 struct mapfile {
 	pid_t pid;
 	uint64_t start, end;
-	const char *path;
+	const char *path;    /* NULL: not known */
 	uint64_t dev, inode; /* inode 0: neither is known */
 	bool foreign;	     /* the process sees other files than we: @path means nothing to us */
 };
 
-/* Opens it: by /proc/PID/map_files, below /proc/PID/root, and, once the process is gone, by its path. Only regular files
- * are opened, and only the right one as far as that can be told. A descriptor with *@ret_stat filled, or -errno. */
+/* Opens it: by /proc/PID/map_files, below /proc/PID/root, by its path, once the process is gone, and by /proc/PID/exe. Only
+ * regular files are opened, and only the right one as far as that can be told. A descriptor with *@ret_stat filled, or -errno. */
 int mapfile_open(const struct mapfile *map, struct stat *ret_stat);
 
 /* Whether @pid sees another root or other mounts than we: 0 or 1, or -errno where that cannot be told. */

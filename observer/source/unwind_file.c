@@ -3,10 +3,9 @@
  * name now, and kept once for all processes. */
 #include "source/unwind_file.h"
 #include "base/map.h"
+#include "base/mapfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,48 +63,6 @@ static void files_trim(struct unwind_cache *cache)
 		file_free(cache, file);
 		pos = 0;
 	}
-}
-
-/* Whether the open file is the one that is mapped. Some file systems (btrfs, overlayfs) give another device here than in maps. */
-static bool is_mapped_file(int fd, const struct unwind_map *map, struct stat *status)
-{
-	return !fstat(fd, status) && S_ISREG(status->st_mode) && status->st_ino == map->inode;
-}
-
-static int open_checked(const char *path, const struct unwind_map *map, struct stat *status)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0 || is_mapped_file(fd, map, status))
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* The mapping itself leads to its file, but needs rights; its name may be another file's by now; that of the program is one link. */
-static int file_open(pid_t pid, const struct unwind_map *map, struct stat *status)
-{
-	char path[PATH_MAX + 32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", (int)pid, (unsigned long long)map->start,
-		 (unsigned long long)map->end);
-	fd = open_checked(path, map, status);
-	if (fd < 0 && map->path && map->path[0] == '/' &&
-	    snprintf(path, sizeof(path), "/proc/%d/root%s", (int)pid, map->path) < (int)sizeof(path))
-		fd = open_checked(path, map, status);
-	if (fd >= 0)
-		return fd;
-	/* Where the process is gone, what has its name now is as good as its inode says. */
-	fd = map->path && map->path[0] == '/' ? open_checked(map->path, map, status) : -1;
-	if (fd >= 0)
-		return fd;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	fd = open_checked(path, map, status);
-	if (fd < 0 || status->st_dev == map->dev)
-		return fd;
-	close(fd);
-	return -1;
 }
 
 static int64_t mtime_ns(const struct stat *status)
@@ -177,9 +134,15 @@ static struct unwind_file *file_enter(struct unwind_cache *cache, const struct u
 
 struct unwind_file *file_get(struct unwind_cache *cache, pid_t pid, const struct unwind_map *map)
 {
+	const struct mapfile mapping = { .pid = pid,
+					 .start = map->start,
+					 .end = map->end,
+					 .path = map->path,
+					 .dev = map->dev,
+					 .inode = map->inode };
 	struct unwind_file *file;
 	struct stat status;
-	int fd = file_open(pid, map, &status);
+	int fd = mapfile_open(&mapping, &status);
 
 	if (fd < 0) {
 		/* The process is gone, most likely: what was read for another one will do. */

@@ -6,6 +6,7 @@
 #include <elfutils/libdw.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -321,6 +322,51 @@ static void pages_of_any_size(void **state)
 	}
 }
 
+/* The largest object that a machine which has built this has: a million rows and more than 100 MB, or what is left of them. */
+static void giant(void **state)
+{
+	static const char *const patterns[] = { "/usr/lib/*/libLLVM-*.so.1", "/usr/lib64/libLLVM*.so*",
+						"/usr/lib/libLLVM*.so*" };
+	struct object_bytes bytes = { .fd = -1 };
+	struct unwind_object object;
+	struct table *table = NULL;
+	struct stat status;
+	glob_t found = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns) && !found.gl_pathc; i++)
+		(void)glob(patterns[i], 0, NULL, &found);
+	if (found.gl_pathc)
+		bytes.fd = open(found.gl_pathv[0], O_RDONLY | O_CLOEXEC);
+	globfree(&found);
+	if (bytes.fd < 0)
+		return;
+	assert_int_equal(fstat(bytes.fd, &status), 0);
+	bytes.size = (uint64_t)status.st_size;
+	assert_int_equal(object_read(&bytes, &object), 0);
+	assert_int_equal(table_compile(&object, &table), 0);
+	print_message("%u rows, %u rules, %u pages\n", table->count, table->rule_count, table_pages(table));
+	assert_true(table->count > 500000);
+	for (uint32_t row = 0; row + 1 < table->count; row += 4999) {
+		const struct cfi *code;
+		struct cfi_row at;
+		bool has = !object_row(&object, table->base + table->pcs[row], &at, &code);
+
+		assert_int_equal(table->rules[table->rule_of[row]].cfa != RULE_NONE, has);
+	}
+	table_free(table);
+	object_clear(&object);
+	/* One that was cut off has less of it, or nothing. */
+	for (uint64_t size = 1; size < (uint64_t)status.st_size; size *= 8) {
+		bytes.size = size;
+		if (object_read(&bytes, &object))
+			continue;
+		assert_int_equal(table_compile(&object, &table), -61);
+		object_clear(&object);
+	}
+	close(bytes.fd);
+}
+
 static void nothing_to_compile(void **state)
 {
 	struct unwind_object object = { .segment_count = 0 };
@@ -337,7 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_libdw),  cmocka_unit_test(few_are_other),
 		cmocka_unit_test(pages_find_all),     cmocka_unit_test(pages_of_any_size),
-		cmocka_unit_test(nothing_to_compile),
+		cmocka_unit_test(nothing_to_compile), cmocka_unit_test(giant),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
