@@ -140,7 +140,7 @@ $(BUILD)/lab/target-musl: $(TARGET_C) Makefile
 .PHONY: lab
 lab: all $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
 
-.PHONY: setup demo check check-kernels experiments lint bench bench-names soak fuzz install uninstall clean distclean help
+.PHONY: setup demo check check-kernels ci experiments lint bench bench-names soak fuzz install uninstall clean distclean help
 
 setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
@@ -168,12 +168,15 @@ check: ## set up like setup, then run every test
 	@$(MAKE) --no-print-directory $(ALL_CPUS) all units progs lab
 	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
 	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/tsan SANITIZE=thread $(RACES)
-	@tests/run $(LINTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(RACES) \
+	@tests/run $(LINTS) $(KERNEL_TESTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(RACES) \
 		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
 
 check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)
 	@sh .ci/setup build kernels
-	@tests/run tests/kernels/check
+	@TEST_SECONDS=$(if $(FULL),43200,$${TEST_SECONDS:-900}) tests/run tests/kernels/check
+
+ci: ## check, and with it check-kernels
+	@$(MAKE) --no-print-directory check KERNEL_TESTS=tests/kernels/check
 
 lint: ## the checks of the sources only
 	@sh .ci/setup build check
