@@ -168,15 +168,18 @@ check: ## set up like setup, then run every test
 	@$(MAKE) --no-print-directory $(ALL_CPUS) all units progs lab
 	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/asan SANITIZE=1 heaptrace units
 	@$(MAKE) --no-print-directory $(ALL_CPUS) BUILD=$(BUILD)/tsan SANITIZE=thread $(RACES)
-	@tests/run $(LINTS) $(KERNEL_TESTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(RACES) \
-		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN)
+	@tests/run $(LINTS) $(ENDS) tests/experiments/run $(REPLAYS) $(UNITS) $(UNIT_NAMES:%=$(BUILD)/asan/tests/unit/%) $(RACES) \
+		HEAPTRACE=$(BUILD)/asan/heaptrace $(ENDS_AGAIN) $(ENDS_ELSEWHERE)
 
+# The form of the name of a kernel is that of tests/kernels/check.
+KERNELS      ?= 6.1 6.12 6.12:lockdown
+KERNEL_TESTS  = HEAPTRACE=$(BUILD)/heaptrace $(foreach kernel,$(KERNELS),KERNEL=$(kernel) tests/kernels/check)
 check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)
 	@sh .ci/setup build kernels
-	@TEST_SECONDS=$(if $(FULL),43200,$${TEST_SECONDS:-900}) tests/run tests/kernels/check
+	@TEST_SECONDS=$(if $(FULL),43200,$${TEST_SECONDS:-900}) tests/run $(KERNEL_TESTS)
 
 ci: ## check, and with it check-kernels
-	@$(MAKE) --no-print-directory check KERNEL_TESTS=tests/kernels/check
+	@$(MAKE) --no-print-directory check ENDS_ELSEWHERE='$(KERNEL_TESTS)'
 
 lint: ## the checks of the sources only
 	@sh .ci/setup build check
