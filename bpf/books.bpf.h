@@ -4,55 +4,30 @@
  * RSS: rss.bpf.h says where the kernel keeps it and what has changed.
  *
  * VIRT: total_vm changes under the mmap write lock only, or right after its holder downgraded it (munmap). So what it
- * gained when that thread lets go is that thread's. */
+ * gained when that thread lets go is that thread's. Only the letting go is looked at: a program on the taking, too, would be
+ * called as often again. */
 #ifndef HEAPTRACE_BOOKS_BPF_H
 #define HEAPTRACE_BOOKS_BPF_H
 
-static __noinline int open_send(struct wire_mm *state, struct file *image)
-{
-	struct scratch *scratch = scratch_get();
-	struct wire_open *open;
-	u32 len;
-
-	if (!scratch)
-		return 0;
-	open = &scratch->open;
-	head_fill(&open->head, WIRE_OPEN, state->id);
-	open->head.pid = open->head.tid = state->pid;
-	__builtin_memcpy(open->head.comm, state->comm, sizeof(open->head.comm));
-	open->opening = state->opening;
-	open->parent_mm = state->parent;
-	open->start_brk = state->start_brk;
-	open->brk = state->brk;
-	open->start_stack = state->start_stack;
-	open->how = state->how;
-	len = path_of_file(image, open->text);
-	if (len > WIRE_TEXT)
-		len = 0;
-	open->text_len = len;
-	if (!ring_send(open, offsetof(struct wire_open, text) + len))
-		state->open_sent = 1;
-	return 0;
-}
-
 /* Opens the books of @mm, seen first through @task. Returns its number, 0 where it could not be entered. */
-static __noinline u64 mm_begin(struct mm_struct *mm, struct task_struct *task, u32 how, u64 parent)
+static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 parent)
 {
-	u64 key = (u64)mm;
+	struct mm_struct *mm = (struct mm_struct *)key;
 	u32 zero = 0;
 	struct wire_mm *blank = bpf_map_lookup_elem(&blank_mm, &zero);
+	struct scratch *scratch = scratch_get();
 	struct wire_mm *state;
 
-	if (!blank || !mm)
+	if (!blank || !scratch || !mm)
 		return 0;
 	__builtin_memset(blank, 0, sizeof(*blank));
 	blank->mm = key;
 	blank->id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
-	blank->vm_shadow = blank->opening.virt = mm->total_vm;
+	blank->vm_shadow = blank->opening.virt = BPF_CORE_READ(mm, total_vm);
 	rss_begin(blank, mm, task, how);
-	blank->start_brk = mm->start_brk;
-	blank->brk = mm->brk;
-	blank->start_stack = mm->start_stack;
+	blank->start_brk = BPF_CORE_READ(mm, start_brk);
+	blank->brk = BPF_CORE_READ(mm, brk);
+	blank->start_stack = BPF_CORE_READ(mm, start_stack);
 	blank->parent = parent;
 	blank->pid = task->tgid;
 	blank->how = how;
@@ -65,7 +40,7 @@ static __noinline u64 mm_begin(struct mm_struct *mm, struct task_struct *task, u
 	state = bpf_map_lookup_elem(&mms, &key);
 	if (!state)
 		return 0;
-	open_send(state, mm->exe_file);
+	open_send(state, path_of_file((u64)BPF_CORE_READ(mm, exe_file), (struct path_text *)scratch->open.text));
 	return state->id;
 }
 
@@ -85,48 +60,68 @@ static __always_inline s32 syscall_of_task(struct task_struct *task)
 	return nr >= 0 && nr < WIRE_SYSCALLS ? nr : -1;
 }
 
-/* The cause of what a task does to an mm that is not its own, or outside any syscall or fault of its own. */
-static __noinline int foreign_book(struct wire_mm *state, struct wire_pages *delta, struct task_state *ts)
+/* The cause of what the current task does to an mm that is not its own, or outside any syscall or fault of its own. */
+static __always_inline u32 foreign_cause(struct wire_mm *state, struct task_state *ts, struct task_struct *task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct row row = { .delta = *delta, .count = 1, .nr = -1 };
-
 	if (ts && ts->reclaim)
-		row.cause = WIRE_RECLAIM;
-	else if (ts && ts->mm == state->mm && (task->flags & PF_EXITING))
-		row.cause = WIRE_EXIT_FAULT;
-	else if (ts && ts->mm == state->mm)
-		row.cause = ts->where == IN_FLIGHT ? WIRE_IN_FLIGHT : WIRE_UNKNOWN;
-	else
-		row.cause = WIRE_ACTOR;
-	if (row.cause == WIRE_ACTOR && ts && ts->where == IN_SYSCALL)
-		row.nr = ts->nr;
-	else if (row.cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
-		row.nr = syscall_of_task(task);
-	return row_emit(state, &row, NULL);
+		return WIRE_RECLAIM;
+	if (!ts || ts->mm != state->mm)
+		return WIRE_ACTOR;
+	if (task->flags & PF_EXITING)
+		return WIRE_EXIT_FAULT;
+	return ts->where == IN_FLIGHT ? WIRE_IN_FLIGHT : WIRE_UNKNOWN;
 }
 
-/* Books @delta of @state's mm to what the current task is doing. */
-static __always_inline void book(struct wire_mm *state, struct task_state *ts, struct wire_pages *delta)
+/* Sends that @part of @state's mm has changed by @pages as a row of its own. @ts: of the current task, or NULL. */
+__noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct task_state *ts)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct row *row;
+	u32 cause;
+
+	if (!state)
+		return 0;
+	cause = foreign_cause(state, ts, task);
+	row = row_begin(cause, -1);
+	if (!row)
+		return 0;
+	if (cause == WIRE_ACTOR && ts && ts->where == IN_SYSCALL)
+		row->nr = ts->nr;
+	else if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
+		row->nr = syscall_of_task(task);
+	*part_of(&row->delta, part) = pages;
+	return row_emit(state, row);
+}
+
+/* Books that @part of @state's mm has changed by @pages to what the current task is doing. */
+static __always_inline void book(struct wire_mm *state, struct task_state *ts, u32 part, s64 pages)
 {
 	if (state->closing_read) {
-		pages_add_atomic(&state->exit, delta);
+		__sync_fetch_and_add(part_of(&state->exit, part), pages);
 		return;
 	}
 	if (!ts || ts->mm != state->mm || ts->reclaim) {
-		foreign_book(state, delta, ts);
+		foreign_book(state, part, pages, ts);
 		return;
 	}
 	if (ts->kernel.count) {
-		pages_add(&ts->kernel.delta, delta);
+		*part_of(&ts->kernel.delta, part) += pages;
 	} else if (ts->where == IN_SYSCALL || ts->where == IN_FLIGHT) {
-		pages_add(&ts->own, delta);
+		*part_of(&ts->own, part) += pages;
 		ts->dirty = 1;
 	} else if (ts->fault_open) {
-		pages_add(&ts->fault.delta, delta);
+		*part_of(&ts->fault.delta, part) += pages;
 	} else {
-		foreign_book(state, delta, ts);
+		foreign_book(state, part, pages, ts);
 	}
+}
+
+/* The same of what caches of RSS have gained. */
+static __always_inline void pages_book(struct wire_mm *state, struct task_state *ts, const struct wire_pages *delta)
+{
+	for (u32 member = 0; member < WIRE_MEMBERS; member++)
+		if (delta->rss[member])
+			book(state, ts, PART_RSS + member, delta->rss[member]);
 }
 
 static __noinline int cache_settle(struct task_state *ts, struct task_struct *task)
@@ -140,33 +135,45 @@ static __noinline int cache_settle(struct task_state *ts, struct task_struct *ta
 	if (!state)
 		return 0;
 	cache_take(state, ts, task, &delta);
-	book(state, ts, &delta);
+	pages_book(state, ts, &delta);
 	return 0;
+}
+
+/* What the counters hold is the closing. */
+static __always_inline void closing_read(struct wire_mm *state)
+{
+	kernel_read(state, &state->closing);
+	state->closing_read = 1;
 }
 
 SEC("tp_btf/rss_stat")
 int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	u64 own_mm = (u64)task->mm;
 	struct task_state *ts = task_find(task);
-	struct wire_pages delta = {};
 	struct wire_mm *state;
+	bool first;
 	s64 pages;
 
-	if (!ts && !maybe_foreign(task, mm))
+	if (!ts && !maybe_foreign(task, own_mm, mm))
 		return 0;
-	state = mm_find(mm);
+	state = mm_find((u64)mm);
 	if (!state)
 		return 0;
+	/* The first change of a dead mm: its tear-down has begun, and what the counters held before it is the closing. */
+	first = !mm->mm_users.counter && !state->closing_read;
+	if (first)
+		closing_read(state);
 	pages = rss_take(state, mm, member, ts);
+	if (first)
+		state->closing.rss[member & (WIRE_MEMBERS - 1)] -= pages;
 	if (!pages)
 		return 0;
-	if (RSS_HAS_CACHE && ts && ts->worker && task->mm == mm) {
+	if (RSS_HAS_CACHE && ts && ts->worker && own_mm == (u64)mm)
 		ts->own.rss[member & (WIRE_MEMBERS - 1)] += pages; /* it hands over: its cache goes down next */
-		return 0;
-	}
-	delta.rss[member & (WIRE_MEMBERS - 1)] = pages;
-	book(state, ts, &delta);
+	else
+		book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
 	return 0;
 }
 
@@ -176,36 +183,31 @@ static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
 	return ts && ts->mm == (u64)mm;
 }
 
-SEC("tp_btf/mmap_lock_acquire_returned")
-int on_mmap_lock_acquired(u64 *ctx)
+/* Whether the call @nr of @task may keep its lock for reading after it had it for writing, before anything else it does
+ * with it. */
+static __always_inline bool call_downgrades(struct task_struct *task, s32 nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = (struct mm_struct *)ctx[0];
-	bool write = LOCK_WRITE(ctx), success = LOCK_DONE(ctx);
-	struct wire_mm *state;
-	struct task_state *ts;
+#if defined(__TARGET_ARCH_x86)
+	if (task->thread_info.status & TS_COMPAT)
+		return nr == 91 || nr == 45 || nr == 163; /* munmap, brk, mremap */
+#endif
+	return nr == config.nr_munmap || nr == config.nr_brk || nr == config.nr_mremap;
+}
 
-	/* Of readers only the first of a dead mm counts: its tear-down begins (exit_mmap), and what the counters hold
-	 * now is the closing. */
-	if (!success || (!write && mm->mm_users.counter))
-		return 0;
-	ts = task_find(task);
-	if (is_own(ts, mm) && mm->mm_users.counter) {
-		ts->holds = 1;
-		return 0;
-	}
-	if (!ts && !maybe_foreign(task, mm))
-		return 0;
-	state = mm_find(mm);
-	if (!state)
-		return 0;
-	if (!mm->mm_users.counter && !state->closing_read) {
-		kernel_read(mm, &state->closing);
-		state->closing_read = 1;
-	}
-	if (write)
-		state->writer = task->pid;
-	return 0;
+/* Whether the current task, which lets go of the lock that it has for reading, is the one that has changed total_vm since the
+ * last writer: it had the lock for writing and kept it for reading. There is at most one such among those that hold the lock.
+ * Where others hold it too, it is known by what it is doing: a call that does so as the first thing, or a fault that has
+ * let go of the lock once before, to have it for writing as a stack must grow. */
+static __always_inline bool has_downgraded(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					   bool first, s64 pages)
+{
+	if (bpf_core_field_exists(mm->mmap_lock.count) && mm->mmap_lock.count.counter >> RWSEM_READER_SHIFT == 1)
+		return true;
+	if (!ts || ts->mm != (u64)mm)
+		return false;
+	if (ts->where == IN_USER || ts->kernel.count)
+		return !first && pages > 0;
+	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(task));
 }
 
 /* Books what the current task, a worker on the mm of @state, has done to it. */
@@ -218,49 +220,49 @@ static __noinline int worker_settle(struct wire_mm *state, struct task_struct *t
 		return 0;
 	ts->worker = 1;
 	worker_take(state, ts, task, &delta);
-	if (!pages_are_zero(&delta))
-		book(state, ts, &delta);
+	pages_book(state, ts, &delta);
 	return 0;
 }
 
 SEC("tp_btf/mmap_lock_released")
-int BPF_PROG(on_mmap_lock_released, struct mm_struct *mm)
+int on_mmap_lock_released(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = (struct mm_struct *)ctx[0];
+	u64 own_mm = (u64)task->mm;
 	struct task_state *ts = task_find(task);
-	bool own = is_own(ts, mm);
-	struct wire_pages delta = {};
+	bool own = is_own(ts, mm), write = LOCK_WRITE(ctx), first = true;
 	struct wire_mm *state;
+	s64 pages;
 
 	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
 	 * the mm may end before the thread is heard of again. */
-	if (own && task->mm != mm) {
+	if (own && own_mm != (u64)mm) {
 		all_flush(ts, task);
 		ts->mm = 0;
 		return 0;
 	}
-	/* A thread that was attached to in the middle of a call may hold the lock without our having seen it taken. */
-	if (own ? !ts->holds && ts->where != IN_FLIGHT : !ts && !maybe_foreign(task, mm))
+	if (own) {
+		first = !ts->released;
+		ts->released = 1;
+	} else if (!ts && !maybe_foreign(task, own_mm, mm)) {
 		return 0;
-	state = mm_find(mm);
+	}
+	state = mm_find((u64)mm);
 	if (!state)
 		return 0;
 	/* One that exits is none any more by its flags. */
 	if (RSS_HAS_CACHE && !own && (is_worker(task) || (ts && ts->worker)))
 		worker_settle(state, task);
-	if (!own && state->writer != task->pid)
+	pages = mm->total_vm - state->vm_shadow;
+	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
 		return 0;
-	delta.virt = mm->total_vm - state->vm_shadow;
-	state->vm_shadow = mm->total_vm;
+	pages = mm->total_vm - __sync_lock_test_and_set(&state->vm_shadow, mm->total_vm);
 	state->order++;
-	if (own) {
-		ts->holds = 0;
+	if (own)
 		ts->order = state->order;
-	} else {
-		state->writer = 0;
-	}
-	if (delta.virt)
-		book(state, ts, &delta);
+	if (pages)
+		book(state, ts, PART_VIRT, pages);
 	return 0;
 }
 

@@ -100,12 +100,12 @@ static long blank_step(u32 index, struct code_list *const *context)
  * change the mappings meanwhile. */
 static __always_inline bool code_find(struct task_struct *task, u64 mm_id)
 {
-	struct mm_struct *mm = task->mm;
+	struct mm_struct *mm = (struct mm_struct *)mm_of(task);
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
 	if (!bpf_iter_task_vma_new) {
-		if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || mm->mm_users.counter != 1)
+		if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || BPF_CORE_READ(mm, mm_users.counter) != 1)
 			return false;
 		maple_walk(mm, mm_id, 0, 1);
 		return true;

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* faults: page faults, gathered into runs of one kind on contiguous pages. */
 
-SEC("tp_btf/page_fault_user")
-int BPF_PROG(on_page_fault_user, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+/* The time, to the tick: reading the clock is a good part of what a fault costs. */
+static __always_inline u64 tick_ns(struct task_state *ts)
+{
+	u64 tick = bpf_jiffies64();
+
+	if (ts->tick != tick) {
+		ts->tick = tick;
+		ts->tick_ns = bpf_ktime_get_ns();
+	}
+	return ts->tick_ns;
+}
+
+SEC("raw_tp/page_fault_user")
+int BPF_PROG(on_page_fault_user, unsigned long address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -11,28 +23,30 @@ int BPF_PROG(on_page_fault_user, unsigned long address, struct pt_regs *regs, un
 
 	if (!ts || !ts->mm)
 		return 0;
-	cache_settle(ts, task);
-	if (ts->fault_open || ts->dirty || ts->kernel.count) {
+	if (RSS_HAS_CACHE)
+		cache_settle(ts, task);
+	fault_settle(ts, task->maj_flt);
+	if (ts->dirty || ts->kernel.count) {
 		state = mm_of_pending(ts);
 		if (!state)
 			return 0;
-		fault_settle(ts, state);
 		pending_flush(ts, state);
 	}
-	if (ts->where != IN_USER)
-		ts->where = IN_USER;
+	ts->where = IN_USER;
+	ts->released = 0;
 	ts->fault_open = 1;
 	ts->fault.start = page;
 	ts->fault.end = page + (1ull << config.page_shift);
-	ts->fault.ts_ns = bpf_ktime_get_ns();
+	/* The run begins with its first; of one that seems to go on with it the tick will do. */
+	ts->fault.ts_ns = page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
-	ts->fault.stack = config.stacks ? fault_stack(ts, regs) : 0;
+	ts->fault.stack = config.stacks ? fault_stack(ts, current_regs()) : 0;
 	return 0;
 }
 
-SEC("tp_btf/page_fault_kernel")
-int BPF_PROG(on_page_fault_kernel, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+SEC("raw_tp/page_fault_kernel")
+int BPF_PROG(on_page_fault_kernel, unsigned long address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -41,8 +55,9 @@ int BPF_PROG(on_page_fault_kernel, unsigned long address, struct pt_regs *regs, 
 
 	if (!ts || !ts->mm || ts->reading)
 		return 0;
+	ts->released = 0;
 	run = &ts->kernel;
-	if (!run->count)
+	if (RSS_HAS_CACHE && !run->count)
 		cache_settle(ts, task);
 	if (!run->count++) {
 		run->start = page;

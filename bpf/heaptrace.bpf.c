@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The kernel side in one translation unit: each part adds its programs to the same object. */
+/* The kernel side in one translation unit: each part adds its programs to the same object. Programs are raw_tp where the
+ * current task and plain numbers suffice: for a tp_btf program the kernel searches all its types each time it is loaded. */
 #include <linux/bpf.h>
 #include <linux/types.h>
 

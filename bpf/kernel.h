@@ -120,8 +120,13 @@ struct maple_arange_64 {
 	void *slot[10];
 };
 
+struct rw_semaphore {
+	atomic_long_t count;
+};
+
 struct mm_struct {
 	struct maple_tree mm_mt;
+	struct rw_semaphore mmap_lock;
 	atomic_t mm_users;
 	unsigned long total_vm;
 	unsigned long start_brk, brk, start_stack;
@@ -148,7 +153,12 @@ struct signal_struct {
 	int group_exit_code;
 };
 
+struct thread_info {
+	u32 status;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	u32 pid, tgid;
 	struct mm_struct *mm;
@@ -163,11 +173,6 @@ struct task_struct {
 
 struct task_struct___cached {
 	struct task_rss_stat rss_stat;
-};
-
-struct linux_binprm {
-	struct file *file;
-	const char *filename;
 };
 
 struct pt_regs {
@@ -225,10 +230,9 @@ struct trace_event_raw_sched_process_exit {
 		value_;                                  \
 	})
 
-/* mmap_lock_*: (mm, memcg_path, write, ...) up to 6.13, (mm, write, ...) since. */
+/* mmap_lock_released: (mm, memcg_path, write) up to 6.13, (mm, write) since. */
 #define LOCK_HAS_PATH	bpf_core_field_exists(struct trace_event_raw_mmap_lock, __data_loc_memcg_path)
 #define LOCK_WRITE(ctx) ((bool)ARG_IF(LOCK_HAS_PATH, ctx, 2, 1))
-#define LOCK_DONE(ctx)	((bool)ARG_IF(LOCK_HAS_PATH, ctx, 3, 2))
 
 /* sched_process_exit says whether the whole process ends since 6.16; before that it fires when the thread has let go of
  * its mm already. */
@@ -239,6 +243,12 @@ struct trace_event_raw_sched_process_exit {
 #define PF_IO_WORKER   0x00000010
 #define PF_USER_WORKER 0x00004000
 #define PF_KTHREAD     0x00200000
+
+/* arch/x86/include/asm/thread_info.h: in a 32-bit call */
+#define TS_COMPAT 0x2
+
+/* kernel/locking/rwsem.c: readers are counted above other bits */
+#define RWSEM_READER_SHIFT 8
 
 /* include/linux/mm.h: vm_flags that have a meaning in mmap(2)'s terms */
 #define VM_READ	     0x1

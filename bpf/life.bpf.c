@@ -26,17 +26,17 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_state *ts = task_find(parent);
-	struct mm_struct *mm = child->mm;
+	u64 mm = mm_of(child), parent_mm = mm_of(parent);
 	struct wire_mm *above;
 	struct task_state *born;
 	u64 id;
 
-	if (!mm || !parent->mm)
+	if (!mm || !parent_mm)
 		return 0;
-	above = mm_find(parent->mm);
+	above = mm_find(parent_mm);
 	if (!above || (ts && ts->await_exec))
 		return 0;
-	if (mm == parent->mm) {
+	if (mm == parent_mm) {
 		id = above->id;
 	} else {
 		if (!config.follow)
@@ -46,11 +46,11 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 			return 0;
 		code_inherit(above, mm);
 	}
-	born = task_enter(child, (u64)mm, id);
+	born = task_enter(child, mm, id);
 	if (!born)
 		return 0;
 	born->newborn = 1;
-	born->guest = mm == parent->mm && child->tgid != parent->tgid;
+	born->guest = mm == parent_mm && child->tgid != parent->tgid;
 	born->where = IN_SYSCALL;
 	born->nr = ts && ts->where == IN_SYSCALL ? ts->nr : -1;
 	if (child->pid == child->tgid)
@@ -58,12 +58,12 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+SEC("raw_tp/sched_process_exec")
+int on_exec(void *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
-	struct mm_struct *mm = task->mm;
-	u64 id;
+	u64 mm = mm_of(task), id;
 
 	if (!ts || !ts->watched || !mm)
 		return 0;
@@ -86,9 +86,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 	ts->where = IN_SYSCALL;
 	ts->order = 0;
 	ts->opened = 0;
-	ts->holds = 0;
+	ts->released = 0;
 	__builtin_memset(&ts->code, 0, sizeof(ts->code));
-	ts->mm = id ? (u64)mm : 0;
+	ts->mm = id ? mm : 0;
 	ts->mm_id = id;
 	cache_seed(ts, task);
 	if (!id)
@@ -109,15 +109,16 @@ static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
 		dead = ctx[1];
 		return dead & 0xff;
 	}
-	if (task->signal->live.counter)
+	if (BPF_CORE_READ(task, signal, live.counter))
 		return false;
 	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
 	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(on_exit, struct task_struct *task)
+SEC("raw_tp/sched_process_exit")
+int on_exit(u64 *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
 	struct wire_proc_exit gone = {};
 
@@ -128,7 +129,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	ts->where = IN_USER;
 	if (group_is_dead(ctx, task)) {
 		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
-		gone.status = task->signal->group_exit_code;
+		gone.status = BPF_CORE_READ(task, signal, group_exit_code);
 		if (ring_send(&gone, sizeof(gone)))
 			info_dropped();
 	}
@@ -184,10 +185,10 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
-	struct wire_mm *state = mm_find(mm);
+	u64 key = (u64)mm;
+	struct wire_mm *state = mm_find(key);
 	struct scratch *scratch = scratch_get();
 	struct wire_close *close;
-	u64 key = (u64)mm;
 
 	if (!state || !scratch)
 		return 0;
@@ -196,10 +197,12 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 		ts->mm = 0;
 	}
 	if (!state->open_sent)
-		open_send(state, NULL);
+		open_send(state, 0);
+	if (!state->closing_read)
+		closing_read(state);
 	close = &scratch->close;
 	close_fill(close, state);
-	kernel_read(mm, &close->residue);
+	kernel_read(state, &close->residue);
 	close->residue.virt = 0;
 	if (!state->open_sent || ring_send(close, sizeof(*close)))
 		grave_dig(state, close);
@@ -220,26 +223,26 @@ static __always_inline int reclaim_set(u32 on)
 	return 0;
 }
 
-SEC("tp_btf/mm_vmscan_direct_reclaim_begin")
-int BPF_PROG(on_direct_reclaim_begin)
+SEC("raw_tp/mm_vmscan_direct_reclaim_begin")
+int on_direct_reclaim_begin(void *ctx)
 {
 	return reclaim_set(1);
 }
 
-SEC("tp_btf/mm_vmscan_direct_reclaim_end")
-int BPF_PROG(on_direct_reclaim_end)
+SEC("raw_tp/mm_vmscan_direct_reclaim_end")
+int on_direct_reclaim_end(void *ctx)
 {
 	return reclaim_set(0);
 }
 
-SEC("tp_btf/mm_vmscan_memcg_reclaim_begin")
-int BPF_PROG(on_memcg_reclaim_begin)
+SEC("raw_tp/mm_vmscan_memcg_reclaim_begin")
+int on_memcg_reclaim_begin(void *ctx)
 {
 	return reclaim_set(1);
 }
 
-SEC("tp_btf/mm_vmscan_memcg_reclaim_end")
-int BPF_PROG(on_memcg_reclaim_end)
+SEC("raw_tp/mm_vmscan_memcg_reclaim_end")
+int on_memcg_reclaim_end(void *ctx)
 {
 	return reclaim_set(0);
 }

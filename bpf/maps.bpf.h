@@ -37,29 +37,29 @@ struct task_state {
 	u64 mm; /* the address of the mm its pending rows are about */
 	u64 mm_id;
 	u64 order; /* of the last write-locked section */
+	u64 stack; /* id of that of the syscall, once it returns */
 	u32 where;
 	s32 nr;			 /* IN_SYSCALL */
-	u32 watched;		 /* else only here to note reclaim, or what a worker does */
-	u32 worker;		 /* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
-	u32 guest;		 /* a process that borrows another's mm (vfork) until its exec */
-	u32 await_exec;		 /* begins to be watched at its next exec */
-	u32 newborn;		 /* has not returned from the syscall that made it */
-	u32 opened;		 /* the reader knows the mm */
-	u32 holds;		 /* has, or has downgraded, the write lock of its mm */
-	u32 reclaim;		 /* inside direct reclaim */
-	u32 reading;		 /* one of our programs reads user memory */
-	u32 dirty;		 /* own is not zero */
-	u32 fault_open;		 /* fault is not yet in run */
+	u8 watched;		 /* else only here to note reclaim, or what a worker does */
+	u8 worker;		 /* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
+	u8 guest;		 /* a process that borrows another's mm (vfork) until its exec */
+	u8 await_exec;		 /* begins to be watched at its next exec */
+	u8 newborn;		 /* has not returned from the syscall that made it */
+	u8 opened;		 /* the reader knows the mm */
+	u8 released;		 /* has let go of the lock of its mm since its call or fault began */
+	u8 reclaim;		 /* inside direct reclaim */
+	u8 reading;		 /* one of our programs reads user memory */
+	u8 dirty;		 /* own is not zero */
+	u8 fault_open;		 /* fault is not yet in run */
+	u8 executed;		 /* its image is new, and it has not returned to it yet */
 	u32 group_gone;		 /* of a leader: the end of its process was sent */
-	u32 executed;		 /* its image is new, and it has not returned to it yet */
+	struct wire_pages own;	 /* effect of the syscall itself */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
-	u64 enter_ns;
 	u64 maj_flt;
-	u64 stack;	       /* id of that of the syscall, once it returns */
-	struct wire_pages own; /* effect of the syscall itself */
-	struct run kernel;     /* kernel-mode faults of the syscall */
-	struct run run;	       /* user faults */
-	struct run fault;      /* the last user fault, whose effect may still grow */
+	u64 tick, tick_ns; /* when the clock was last read for a fault */
+	struct run fault;  /* the last user fault, whose effect may still grow */
+	struct run run;	   /* user faults */
+	struct run kernel; /* kernel-mode faults of the syscall */
 	struct fault_code code;
 };
 
@@ -83,10 +83,18 @@ struct {
 	__uint(max_entries, 1 << 24);
 } ring SEC(".maps");
 
+/* Rows that this CPU may still send before it looks at the ring's fill again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} room SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384);
 	__type(key, struct wire_fold_key);
 	__type(value, struct wire_fold);
 } folds SEC(".maps");
@@ -94,7 +102,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384);
 	__type(key, u64);
 	__type(value, struct wire_grave);
 } graves SEC(".maps");
@@ -116,7 +124,20 @@ struct maple_walk { /* vma.bpf.h */
 	struct maple_level levels[MAPLE_LEVELS];
 };
 
+/* What a row needs besides who and when. */
+struct row {
+	struct wire_pages delta;
+	u64 args[6];
+	u64 addr, len, count, ts_ns, order;
+	u64 stack, code_order;
+	s64 ret;
+	u32 cause;
+	s32 nr;
+	u32 returned;
+};
+
 struct scratch {
+	struct row row;
 	struct maple_walk maple;
 	struct wire_close close;
 	union {
@@ -125,6 +146,7 @@ struct scratch {
 		struct wire_path path;
 		struct wire_mark mark;
 		struct wire_grave grave;
+		struct wire_fold fold;
 	};
 };
 
@@ -164,12 +186,17 @@ static __always_inline struct task_state *task_find(struct task_struct *task)
 	return shared.stopped ? NULL : bpf_task_storage_get(&tasks, task, 0, 0);
 }
 
-/* The same for the books of @mm. */
-static __always_inline struct wire_mm *mm_find(struct mm_struct *mm)
+/* The same for the books of the mm at the address @mm. */
+static __always_inline struct wire_mm *mm_find(u64 mm)
 {
-	u64 key = (u64)mm;
+	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
+}
 
-	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &key);
+/* The address of @task's mm. Read as memory: for each pointer that is loaded through another one the verifier of newer kernels
+ * searches all types, at half a millisecond. */
+static __always_inline u64 mm_of(struct task_struct *task)
+{
+	return (u64)BPF_CORE_READ(task, mm);
 }
 
 /* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
@@ -178,11 +205,20 @@ static __always_inline bool is_worker(struct task_struct *task)
 	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
 }
 
-/* Whether @task, which has no state, can have anything to do with a watched mm: members of a watched mm have state,
- * except kernel threads that borrow it, and workers. */
-static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
+/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm, which is their
+ * @own_mm, have state, except kernel threads that borrow it, and workers. */
+static __always_inline bool maybe_foreign(struct task_struct *task, u64 own_mm, struct mm_struct *mm)
 {
-	return mm != task->mm || (task->flags & PF_KTHREAD) || is_worker(task);
+	return (u64)mm != own_mm || (task->flags & PF_KTHREAD) || is_worker(task);
+}
+
+/* The numbers of a struct wire_pages in a row. */
+#define PART_VIRT 0
+#define PART_RSS  1 /* and the member */
+
+static __always_inline s64 *part_of(struct wire_pages *pages, u32 part)
+{
+	return &pages->virt + (part & 7); /* for the verifier: it is 4 at most, and nothing ends so near */
 }
 
 static __always_inline bool pages_are_zero(const struct wire_pages *pages)

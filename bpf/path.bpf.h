@@ -42,15 +42,21 @@ static long path_step(u32 index, struct path_walk *walk)
 	return 0;
 }
 
-/* Writes the components of @file's path to @text (WIRE_TEXT bytes), leaf first, each with its NUL; returns their
- * length, 0 where there is no path. A path too long or too deep keeps its innermost components. */
-static __always_inline u32 path_of_file(struct file *file, char *text)
+struct path_text {
+	char text[WIRE_TEXT];
+};
+
+/* Writes the components of the path of the file at the kernel's address @at to @out, leaf first, each with its NUL; returns
+ * their length, 0 where there is no path. A path too long or too deep keeps its innermost components. */
+__noinline u32 path_of_file(u64 at, struct path_text *out)
 {
-	struct path_walk walk = { .text = text };
+	struct file *file = (struct file *)at;
+	struct path_walk walk = {};
 	struct vfsmount *mnt;
 
-	if (!file)
+	if (!file || !out)
 		return 0;
+	walk.text = out->text;
 	walk.dentry = BPF_CORE_READ(file, f_path.dentry);
 	mnt = BPF_CORE_READ(file, f_path.mnt);
 	if (!walk.dentry || !mnt)
@@ -60,29 +66,30 @@ static __always_inline u32 path_of_file(struct file *file, char *text)
 	return walk.len & (2 * WIRE_TEXT - 1);
 }
 
-/* The file behind @fd of the current task, NULL if there is none. */
-static __always_inline struct file *file_of_fd(u32 fd)
+/* The address of the file behind @fd of the current task, 0 if there is none. */
+static __always_inline u64 file_of_fd(u32 fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file *file = NULL;
 
 	if (!table || fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
+		return 0;
 	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
-	return file;
+	return (u64)file;
 }
 
-/* Sends the path of @file ahead of the row it belongs to. */
-static __noinline int path_send(struct file *file)
+/* Sends the path of the file at @at ahead of the row it belongs to. */
+__noinline int path_send(u64 at)
 {
+	struct file *file = (struct file *)at;
 	struct scratch *scratch = scratch_get();
 	u32 len;
 
 	if (!scratch || !file)
 		return 0;
 	head_fill(&scratch->path.head, WIRE_PATH, 0);
-	len = path_of_file(file, scratch->path.text);
+	len = path_of_file(at, (struct path_text *)scratch->path.text);
 	if (!len || len > WIRE_TEXT)
 		return 0;
 	scratch->path.text_len = len;
@@ -95,12 +102,12 @@ static __noinline int path_send(struct file *file)
 }
 
 /* The same for a path argument at the user's address @at. */
-static __noinline int path_send_user(struct task_state *ts, u64 at)
+__noinline int path_send_user(struct task_state *ts, u64 at)
 {
 	struct scratch *scratch = scratch_get();
 	long len;
 
-	if (!scratch)
+	if (!scratch || !ts)
 		return 0;
 	head_fill(&scratch->path.head, WIRE_PATH, 0);
 	ts->reading = 1;

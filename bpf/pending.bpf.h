@@ -17,21 +17,24 @@ static __always_inline u64 pow2_at_least(u64 value)
 }
 
 /* Sends @run as a row and empties it. */
-static __noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, u64 order)
+__noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, u64 order)
 {
-	struct row row = {};
+	struct row *row;
 
-	row.delta = run->delta;
-	row.addr = run->start;
-	row.len = run->end - run->start;
-	row.count = run->count;
-	row.ts_ns = run->ts_ns;
-	row.cause = run->cause;
-	row.order = order;
-	row.nr = nr;
-	row.stack = run->stack;
+	if (!state || !run)
+		return 0;
+	row = row_begin(run->cause, nr);
+	if (!row)
+		return 0;
+	row->delta = run->delta;
+	row->addr = run->start;
+	row->len = run->end - run->start;
+	row->count = run->count;
+	row->ts_ns = run->ts_ns;
+	row->order = order;
+	row->stack = run->stack;
 	__builtin_memset(run, 0, sizeof(*run));
-	return row_emit(state, &row, NULL);
+	return row_emit(state, row);
 }
 
 /* Pages that one fault filled: a huge page, a batch around a file fault, else one. */
@@ -43,44 +46,11 @@ static __always_inline void fault_extent(struct run *fault)
 	for (int i = 0; i < WIRE_MEMBERS; i++)
 		if (i != WIRE_SWAP && fault->delta.rss[i] > 0)
 			gained += fault->delta.rss[i];
+	if (gained < 2)
+		return;
 	bytes = pow2_at_least(gained) << config.page_shift;
 	fault->start &= ~(bytes - 1);
 	fault->end = fault->start + bytes;
-}
-
-/* Moves the open fault into the run, sending the run first where it does not continue it. */
-static __noinline int fault_settle(struct task_state *ts, struct wire_mm *state)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	u64 maj_flt = task->maj_flt;
-	struct run *run = &ts->run;
-	struct run *fault = &ts->fault;
-
-	if (!ts->fault_open)
-		return 0;
-	ts->fault_open = 0;
-	if (fault->delta.virt > 0)
-		fault->cause = WIRE_FAULT_STACK;
-	else if (maj_flt != ts->maj_flt)
-		fault->cause = WIRE_FAULT_MAJOR;
-	else
-		fault->cause = WIRE_FAULT_MINOR;
-	ts->maj_flt = maj_flt;
-	fault_extent(fault);
-	if (run->count && (run->cause != fault->cause || run->stack != fault->stack || fault->start > run->end ||
-			   fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS))
-		run_flush(state, run, -1, ts->order);
-	if (!run->count) {
-		*run = *fault;
-		return 0;
-	}
-	if (fault->start < run->start)
-		run->start = fault->start;
-	if (fault->end > run->end)
-		run->end = fault->end;
-	run->count++;
-	pages_add(&run->delta, &fault->delta);
-	return 0;
 }
 
 /* The state of the mm that @ts has pending rows about, NULL if it is gone. */
@@ -92,11 +62,57 @@ static __always_inline struct wire_mm *mm_of_pending(struct task_state *ts)
 	return state && state->id == ts->mm_id ? state : NULL;
 }
 
-/* Sends the user faults that are not sent yet. */
-static __always_inline void faults_flush(struct task_state *ts, struct wire_mm *state)
+/* Begins another run with the open fault, once the one there is sent. */
+__noinline int run_begin(struct task_state *ts)
 {
-	if (ts->fault_open)
-		fault_settle(ts, state);
+	struct wire_mm *state;
+
+	if (!ts)
+		return 0;
+	if (ts->run.count) {
+		state = mm_of_pending(ts);
+		if (!state)
+			return 0;
+		run_flush(state, &ts->run, -1, ts->order);
+	}
+	ts->run = ts->fault;
+	return 0;
+}
+
+/* Moves the open fault, if there is one, into the run that it continues or begins. The task has had @maj_flt major ones. */
+static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
+{
+	struct run *run = &ts->run;
+	struct run *fault = &ts->fault;
+
+	if (!ts->fault_open)
+		return;
+	ts->fault_open = 0;
+	if (fault->delta.virt > 0)
+		fault->cause = WIRE_FAULT_STACK;
+	else if (maj_flt != ts->maj_flt)
+		fault->cause = WIRE_FAULT_MAJOR;
+	else
+		fault->cause = WIRE_FAULT_MINOR;
+	ts->maj_flt = maj_flt;
+	fault_extent(fault);
+	if (!run->count || run->cause != fault->cause || run->stack != fault->stack || fault->start > run->end ||
+	    fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS) {
+		run_begin(ts);
+		return;
+	}
+	if (fault->start < run->start)
+		run->start = fault->start;
+	if (fault->end > run->end)
+		run->end = fault->end;
+	run->count++;
+	pages_add(&run->delta, &fault->delta);
+}
+
+/* Sends the user faults that are not sent yet. */
+static __always_inline void faults_flush(struct task_state *ts, u64 maj_flt, struct wire_mm *state)
+{
+	fault_settle(ts, maj_flt);
 	if (ts->run.count)
 		run_flush(state, &ts->run, -1, ts->order);
 }
@@ -119,36 +135,64 @@ static __always_inline bool is_changed(struct task_state *ts)
 	return ts->dirty;
 }
 
-/* Everything that @ts has not sent yet, as rows of @state: for when its thread or its mm ends. */
-static __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
+/* Sends what calls and kernel-mode faults did, as rows of @state: for when the thread, or its mm, ends, or it goes on to
+ * something else. */
+__noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
 {
-	struct row row = { .count = 1, .nr = -1 };
+	bool call;
+	struct row *row;
 
+	if (!ts || !state)
+		return 0;
 	kernel_faults_flush(ts, state);
 	if (!is_changed(ts))
 		return 0;
-	row.delta = ts->own;
-	row.order = ts->order;
-	row.cause = WIRE_IN_FLIGHT;
-	if (ts->where == IN_SYSCALL) {
-		row.cause = WIRE_SYSCALL;
-		row.nr = ts->nr;
-		row.stack = ts->stack;
-	}
+	call = ts->where == IN_SYSCALL;
+	row = row_begin(call ? WIRE_SYSCALL : WIRE_IN_FLIGHT, call ? ts->nr : -1);
+	if (!row)
+		return 0;
+	row->delta = ts->own;
+	row->order = ts->order;
+	row->stack = call ? ts->stack : 0;
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
 	ts->dirty = 0;
-	return row_emit(state, &row, NULL);
+	return row_emit(state, row);
+}
+
+/* Sends everything that @ts has not sent yet. */
+__noinline int all_send(struct task_state *ts, u64 maj_flt)
+{
+	struct wire_mm *state;
+
+	if (!ts)
+		return 0;
+	state = mm_of_pending(ts);
+	if (!state)
+		return 0;
+	faults_flush(ts, maj_flt, state);
+	return pending_flush(ts, state);
+}
+
+/* Sends the faults that @ts has not sent yet. */
+__noinline int faults_send(struct task_state *ts, u64 maj_flt)
+{
+	struct wire_mm *state;
+
+	if (!ts)
+		return 0;
+	state = mm_of_pending(ts);
+	if (!state)
+		return 0;
+	faults_flush(ts, maj_flt, state);
+	kernel_faults_flush(ts, state);
+	return 0;
 }
 
 static __always_inline void all_flush(struct task_state *ts, struct task_struct *task)
 {
-	struct wire_mm *state = mm_of_pending(ts);
-
-	if (!state)
-		return;
-	cache_settle(ts, task);
-	faults_flush(ts, state);
-	pending_flush(ts, state);
+	if (RSS_HAS_CACHE)
+		cache_settle(ts, task);
+	all_send(ts, task->maj_flt);
 }
 
 #endif

@@ -118,19 +118,53 @@ static __always_inline s64 rss_take(struct wire_mm *state, struct mm_struct *mm,
 	return delta;
 }
 
-/* The kernel's own sums now, apart from any shadow; caches of threads left out. */
-static __noinline int kernel_read(struct mm_struct *mm, struct wire_pages *out)
-{
-	out->virt = mm->total_vm;
-	for (u32 member = 0; member < WIRE_MEMBERS; member++) {
-		struct counter counter = counter_of(mm, member);
-		s64 sum = counter.count;
+struct slot_walk {
+	u64 slots;
+	s64 sum;
+};
 
-		if (!RSS_IS_ATOMIC)
-			for (u32 cpu = 0; cpu < config.cpu_count; cpu++)
-				sum += slot_read(counter.slots, cpu);
-		out->rss[member] = sum;
+static long slot_step(u32 cpu, struct slot_walk *walk)
+{
+	walk->sum += slot_read(walk->slots, cpu);
+	return 0;
+}
+
+/* A counter of the mm at the address @mm. */
+static __always_inline struct counter percpu_read(struct mm_struct *mm, u32 member)
+{
+	struct percpu_counter *at = (void *)((u64)mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
+					     member * bpf_core_type_size(struct percpu_counter));
+
+	return (struct counter){ BPF_CORE_READ(at, count), (u64)BPF_CORE_READ(at, counters) };
+}
+
+/* The same, with all its slots. */
+static __always_inline s64 percpu_sum(struct mm_struct *mm, u32 member)
+{
+	struct counter counter = percpu_read(mm, member);
+	struct slot_walk walk = { counter.slots, counter.count };
+
+	bpf_loop(config.cpu_count, slot_step, &walk, 0);
+	return walk.sum;
+}
+
+/* The kernel's own sums now of the mm that @state is about, apart from any shadow; caches of threads left out. */
+__noinline int kernel_read(struct wire_mm *state, struct wire_pages *out)
+{
+	struct mm_struct *mm;
+
+	if (!state || !out)
+		return 0;
+	mm = (struct mm_struct *)state->mm;
+	out->virt = BPF_CORE_READ(mm, total_vm);
+	/* A loop of each kind: what a kernel lacks must not be moved out of the one that it is not for. */
+	if (RSS_IS_ATOMIC) {
+		for (u32 member = 0; member < WIRE_MEMBERS; member++)
+			out->rss[member] = atomic_of(mm, member).count;
+		return 0;
 	}
+	for (u32 member = 0; member < WIRE_MEMBERS; member++)
+		out->rss[member] = percpu_sum(mm, member);
 	return 0;
 }
 
@@ -148,7 +182,7 @@ static __always_inline void cache_read(struct task_struct *task, s32 *out)
  * it handed everything over before. */
 static __always_inline void cache_now(struct task_state *ts, struct task_struct *task, s32 *out)
 {
-	if (ts->mm == (u64)task->mm)
+	if (ts->mm == mm_of(task))
 		cache_read(task, out);
 	else
 		__builtin_memset(out, 0, WIRE_MEMBERS * sizeof(*out));
@@ -193,7 +227,7 @@ static __always_inline void worker_take(struct wire_mm *state, struct task_state
 {
 	s32 now[WIRE_MEMBERS] = {};
 
-	if ((u64)task->mm == state->mm)
+	if (mm_of(task) == state->mm)
 		cache_read(task, now);
 	*delta = ts->own;
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
@@ -206,7 +240,7 @@ static __always_inline void cache_look(struct task_state *ts, struct task_struct
 {
 	s32 now[WIRE_MEMBERS];
 
-	if (!RSS_HAS_CACHE || (u64)task->mm != shared.look_mm)
+	if (!RSS_HAS_CACHE || mm_of(task) != shared.look_mm)
 		return;
 	cache_read(task, now);
 	for (int i = 0; i < WIRE_MEMBERS; i++)
@@ -271,7 +305,7 @@ static long cache_step(u32 index, struct cache_walk *walk)
 /* The caches of all threads of the process of @task. */
 static __noinline int caches_sum(struct task_struct *task, struct cache_walk *walk)
 {
-	struct signal_struct *signal = task->signal;
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 
 	walk->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	walk->node = (u64)BPF_CORE_READ(signal, thread_head.next);
@@ -279,24 +313,30 @@ static __noinline int caches_sum(struct task_struct *task, struct cache_walk *wa
 	return 0;
 }
 
-/* Sets the shadows and the opening of new books of @mm. */
+static __always_inline void percpu_begin(struct wire_mm *books, struct mm_struct *mm, u32 member)
+{
+	struct counter counter = percpu_read(mm, member);
+
+	books->opening.rss[member] = books->count_shadow[member] = counter.count;
+	for (u32 cpu = 0; cpu < config.cpu_count; cpu++) {
+		s32 slot = slot_read(counter.slots, cpu);
+
+		books->slot_shadow[cpu][member] = slot;
+		books->opening.rss[member] += slot;
+	}
+}
+
+/* Sets the shadows and the opening of new books of the mm at the address @mm. */
 static __always_inline void rss_begin(struct wire_mm *books, struct mm_struct *mm, struct task_struct *task, u32 how)
 {
 	struct cache_walk walk = {};
 
-	for (u32 member = 0; member < WIRE_MEMBERS; member++) {
-		struct counter counter = counter_of(mm, member);
-		s64 sum = counter.count;
-
-		books->count_shadow[member] = counter.count;
-		if (!RSS_IS_ATOMIC)
-			for (u32 cpu = 0; cpu < config.cpu_count; cpu++) {
-				s32 slot = slot_read(counter.slots, cpu);
-
-				books->slot_shadow[cpu][member] = slot;
-				sum += slot;
-			}
-		books->opening.rss[member] = sum;
+	if (RSS_IS_ATOMIC) {
+		for (u32 member = 0; member < WIRE_MEMBERS; member++)
+			books->opening.rss[member] = books->count_shadow[member] = atomic_of(mm, member).count;
+	} else {
+		for (u32 member = 0; member < WIRE_MEMBERS; member++)
+			percpu_begin(books, mm, member);
 	}
 	if (!RSS_HAS_CACHE)
 		return;

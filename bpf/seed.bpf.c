@@ -5,9 +5,9 @@
 /* A look at the caches of RSS, or the end of it: @ts is the state of @task, or NULL. */
 static __noinline int seed_caches(struct task_struct *task, struct task_state *ts)
 {
-	struct row row = { .cause = WIRE_ACTOR, .count = 1, .nr = -1 };
-	u64 key = (u64)task->mm;
+	u64 key = mm_of(task);
 	struct wire_mm *state;
+	struct row *row;
 
 	if (shared.seed_mode == SEED_LOOK) {
 		cache_look(ts, task);
@@ -20,17 +20,18 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 		cache_entered(state, ts);
 	} else if (shared.seed_mode == SEED_FLUSH && (!ts || !ts->watched)) {
 		ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-		if (!ts)
+		row = row_begin(WIRE_ACTOR, -1);
+		if (!ts || !row)
 			return 0;
-		worker_take(state, ts, task, &row.delta);
-		if (!pages_are_zero(&row.delta))
-			row_emit(state, &row, NULL);
+		worker_take(state, ts, task, &row->delta);
+		if (!pages_are_zero(&row->delta))
+			row_emit(state, row);
 	}
 	return 0;
 }
 
 /* What is asked of tasks once they are in. */
-static __noinline int seed_later(struct task_struct *task)
+static __always_inline int seed_later(struct task_struct *task)
 {
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
@@ -47,7 +48,7 @@ static __noinline int seed_later(struct task_struct *task)
 }
 
 /* Workers are not watched; at an attach the cache of one was a part of the opening. */
-static __noinline int worker_enter(struct task_struct *task, struct mm_struct *mm)
+static __noinline int worker_enter(struct task_struct *task, u64 mm)
 {
 	struct wire_mm *state = mm_find(mm);
 	struct task_state *ts;
@@ -68,15 +69,14 @@ int seed_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct task_state *ts;
-	struct mm_struct *mm;
 	struct wire_mm *state;
-	u64 id;
+	u64 mm, id;
 
 	if (!task)
 		return 0;
 	if (shared.seed_mode >= SEED_ENTERED)
 		return seed_later(task);
-	mm = task->mm;
+	mm = mm_of(task);
 	if (!mm)
 		return 0;
 	if (shared.seed_mode == SEED_AWAIT_EXEC) {
@@ -105,7 +105,7 @@ int seed_task(struct bpf_iter__task *ctx)
 	ts = task_find(task);
 	if (ts && ts->watched)
 		return 0;
-	ts = task_enter(task, (u64)mm, id);
+	ts = task_enter(task, mm, id);
 	if (!ts) {
 		shared.seed_errors++;
 		return 0;
@@ -126,7 +126,7 @@ int seed_vma(struct bpf_iter__task_vma *ctx)
 
 	if (!task || !vma)
 		return 0;
-	state = mm_find(vma->vm_mm);
+	state = mm_find((u64)BPF_CORE_READ(vma, vm_mm));
 	if (state)
 		vma_send((u64)vma, state->id, task->tgid);
 	return 0;

@@ -319,7 +319,7 @@ static __always_inline u64 fault_stack(struct task_state *ts, struct pt_regs *re
 }
 
 /* Gives the new mm @mm, a copy of that of @above, the same code. */
-static __always_inline void code_inherit(struct wire_mm *above, struct mm_struct *mm)
+static __always_inline void code_inherit(struct wire_mm *above, u64 mm)
 {
 	struct wire_mm *state;
 	struct wire_space *space;
@@ -343,7 +343,7 @@ static __always_inline u64 fault_stack(struct task_state *ts, struct pt_regs *re
 	return 0;
 }
 
-static __always_inline void code_inherit(struct wire_mm *above, struct mm_struct *mm)
+static __always_inline void code_inherit(struct wire_mm *above, u64 mm)
 {
 }
 

@@ -6,14 +6,16 @@
 #define MARK_PREFIX_LEN (sizeof(MARK_PREFIX) - 1)
 
 /* Sends the phase label that write(-1, "heaptrace:NAME", len) carries, if it is one. */
-static __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u64 len)
+__noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u64 len)
 {
 	struct scratch *scratch = scratch_get();
 	struct wire_mark *mark;
 	long err;
 
-	if (!scratch || len < MARK_PREFIX_LEN)
+	if (!scratch || !ts || !state || len < MARK_PREFIX_LEN)
 		return 0;
+	if (!state->open_sent)
+		open_send(state, 0);
 	mark = &scratch->mark;
 	if (len > sizeof(mark->text))
 		len = sizeof(mark->text);
@@ -25,8 +27,6 @@ static __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u6
 	head_fill(&mark->head, WIRE_MARK, state->id);
 	mark->unread = err != 0;
 	mark->text_len = err ? 0 : len;
-	if (!state->open_sent)
-		open_send(state, NULL);
 	/* A phase must not be missed: labels may use the part of the ring that rows leave free. */
 	if (!state->open_sent || ring_send(mark, sizeof(*mark)))
 		info_dropped();
@@ -35,31 +35,33 @@ static __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u6
 
 static __always_inline void exec_path_send(struct task_state *ts, struct pt_regs *regs, s32 nr)
 {
-	if (nr == config.nr_execve)
-		path_send_user(ts, SYSCALL_ARG0(regs));
-	else if (nr == config.nr_execveat)
-		path_send_user(ts, SYSCALL_ARG1(regs));
+	if (nr == config.nr_execve || nr == config.nr_execveat)
+		path_send_user(ts, nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs));
 }
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(on_sys_enter, struct pt_regs *regs, long nr)
+SEC("raw_tp/sys_enter")
+int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
+	struct pt_regs *regs;
 	struct wire_mm *state;
 
 	if (!ts || !ts->watched)
 		return 0;
+	regs = current_regs();
 	if (ts->await_exec) {
 		ts->nr = nr;
 		exec_path_send(ts, regs, nr);
 		return 0;
 	}
 	/* Here, so that a thread that sleeps owes nothing: whoever looks at the books then sees what it touched. */
-	cache_settle(ts, task);
+	if (RSS_HAS_CACHE)
+		cache_settle(ts, task);
 	if (ts->fault_open || ts->run.count || ts->dirty || ts->kernel.count)
 		all_flush(ts, task);
 	ts->where = IN_SYSCALL;
+	ts->released = 0;
 	ts->nr = nr;
 	if (nr == config.nr_write && (s32)SYSCALL_ARG0(regs) == -1) {
 		state = mm_of_pending(ts);
@@ -86,52 +88,69 @@ static __always_inline bool maps_code(s32 nr, struct pt_regs *regs, long ret)
 	return nr == config.nr_mmap && !(ret < 0 && ret >= -4095) && SYSCALL_ARG2(regs) & prot_exec;
 }
 
-/* Sends the row of the call that @ts returns from with @ret. */
-static __noinline int call_send(struct task_state *ts, s32 nr, long ret, struct pt_regs *regs)
+/* Sends the row of the call that @ts returns from with @ret, if there is something special about it. */
+__noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 {
-	struct row row = { .delta = ts->own,
-			   .cause = WIRE_SYSCALL,
-			   .nr = nr,
-			   .ret = ret,
-			   .returned = 1,
-			   .count = 1,
-			   .order = ts->order,
-			   .stack = ts->stack };
+	struct pt_regs *regs = current_regs();
+	u64 code_order = 0;
 	struct wire_mm *state;
+	struct row *row;
 
-	__builtin_memset(&ts->own, 0, sizeof(ts->own));
-	ts->dirty = 0;
-	if (maps_file(nr, regs, ret))
-		path_send(file_of_fd(SYSCALL_ARG4(regs)));
-	if (config.stacks && maps_code(nr, regs, ret)) {
-		state = mm_of_pending(ts);
-		if (state) {
-			row.code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
-			code_update(ts->mm_id, row.code_order);
-		}
-	}
-	if (ts->opened && row_send(ts->mm_id, &row, regs))
+	if (!ts)
 		return 0;
 	state = mm_of_pending(ts);
 	if (!state)
 		return 0;
-	row_emit(state, &row, regs);
+	if (maps_file(nr, regs, ret))
+		path_send(file_of_fd(SYSCALL_ARG4(regs)));
+	if (config.stacks && maps_code(nr, regs, ret)) {
+		code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
+		code_update(ts->mm_id, code_order);
+	}
+	row = row_begin(WIRE_SYSCALL, nr);
+	if (!row)
+		return 0;
+	row->delta = ts->own;
+	args_fill(row->args, regs);
+	row->ret = ret;
+	row->returned = 1;
+	row->order = ts->order;
+	row->stack = ts->stack;
+	row->code_order = code_order;
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
+	ts->dirty = 0;
+	row_emit(state, row);
 	ts->opened = state->open_sent;
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+static __always_inline void call_send(struct task_state *ts, s32 nr, long ret, struct pt_regs *regs)
+{
+	struct wire_pages *own = &ts->own;
+
+	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
+	    (config.stacks && maps_code(nr, regs, ret)) || !call_row_send(ts, nr, ret, regs)) {
+		call_send_slowly(ts, nr, ret);
+		return;
+	}
+	own->virt = 0;
+	ts->dirty = 0;
+}
+
+SEC("raw_tp/sys_exit")
+int BPF_PROG(on_sys_exit, u64 regs_address, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
-	struct wire_mm *state;
+	struct pt_regs *regs;
 	bool listed;
 	s32 nr;
 
 	if (!ts || !ts->watched || ts->await_exec || ts->where == IN_USER)
 		return 0;
-	cache_settle(ts, task);
+	regs = current_regs();
+	if (RSS_HAS_CACHE)
+		cache_settle(ts, task);
 	nr = ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(task);
 	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)] && !ts->newborn;
 	ts->newborn = 0;
@@ -140,13 +159,8 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	if (config.stacks && (listed || is_changed(ts) || ts->kernel.count))
 		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: sys_enter has sent all others. */
-	if (ts->kernel.count || ts->run.count || ts->fault_open) {
-		state = mm_of_pending(ts);
-		if (state) {
-			faults_flush(ts, state);
-			kernel_faults_flush(ts, state);
-		}
-	}
+	if (ts->kernel.count || ts->run.count || ts->fault_open)
+		faults_send(ts, task->maj_flt);
 	if (listed || is_changed(ts))
 		call_send(ts, nr, ret, regs);
 	ts->executed = 0;

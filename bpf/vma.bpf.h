@@ -33,7 +33,7 @@ static __noinline int vma_send(u64 at, u64 mm_id, u32 tgid)
 	out->dev = 0;
 	out->inode = 0;
 	file = BPF_CORE_READ(vma, vm_file);
-	len = path_of_file(file, out->text);
+	len = path_of_file((u64)file, (struct path_text *)out->text);
 	if (len > WIRE_TEXT)
 		len = 0;
 	if (file) {
@@ -143,7 +143,7 @@ static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 
 	if (!bpf_iter_task_vma_new) {
 		if (bpf_core_field_exists(struct mm_struct, mm_mt))
-			maple_walk(task->mm, mm_id, task->tgid, 0);
+			maple_walk(BPF_CORE_READ(task, mm), mm_id, task->tgid, 0);
 		return 0;
 	}
 	bpf_iter_task_vma_new(&it, task, 0);

@@ -5,6 +5,7 @@
 #define HEAPTRACE_WIRE_H
 
 #ifndef __bpf__
+#include <stddef.h>
 #include <stdint.h>
 typedef uint8_t u8;
 typedef uint16_t u16;
@@ -76,17 +77,20 @@ struct wire_head {
 
 struct wire_change {
 	struct wire_head head;
-	struct wire_pages delta;
 	u64 args[6];
 	s64 ret;
-	u64 addr, len; /* fault runs, in bytes */
-	u64 count;
 	u64 order;
-	u64 stack;	/* id of a stack or of a copy, 0 = none */
-	u64 code_order; /* of a call that mapped code: which of the mm's */
+	u64 stack; /* id of a stack or of a copy, 0 = none */
 	s32 nr;
 	u32 returned;
+	struct wire_pages delta;
+	u64 addr, len; /* fault runs, in bytes */
+	u64 count;
+	u64 code_order; /* of a call that mapped code: which of the mm's */
 };
+
+/* Most rows are of a call that left RSS alone: they end here, and count 1. */
+#define WIRE_CALL_BYTES offsetof(struct wire_change, delta.rss)
 
 enum wire_how { WIRE_HOW_EXEC, WIRE_HOW_FORK, WIRE_HOW_ATTACH };
 
@@ -160,12 +164,10 @@ struct wire_mm {
 	u64 swapped_pages;
 	u64 parent;
 	u64 start_brk, brk, start_stack;
-	u32 writer; /* tid of the holder of the mmap write lock, or of the one that downgraded it */
 	u32 pid;
 	u32 how;
 	u32 open_sent;
 	u32 closing_read;
-	u32 pad;
 	u64 code_order; /* calls that mapped code */
 	char comm[WIRE_COMM];
 	s32 unentered[WIRE_MEMBERS];	 /* of the opening: caches of threads that have not been entered yet */
@@ -218,9 +220,10 @@ struct wire_config {
 	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for marks, births and ends */
 	u32 cpu_count;	/* possible CPUs */
 	u32 page_shift;
-	u32 follow; /* watch children that have an mm of their own */
-	u32 stacks; /* enum wire_stacks */
-	s32 nr_write, nr_execve, nr_execveat, nr_mmap;
+	u32 follow;    /* watch children that have an mm of their own */
+	u32 stacks;    /* enum wire_stacks */
+	u32 room_rows; /* that a CPU may send before it looks at the ring's fill again */
+	s32 nr_write, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };
 

@@ -145,55 +145,33 @@ static int path_keep(struct bpf_decode *decode, const struct wire_path *path, si
 /* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name. */
 static void change_name(struct event_change *change, const struct wire_head *head, int32_t nr)
 {
-	change->attributed = true;
-	switch ((enum wire_cause)head->cause) {
-	case WIRE_SYSCALL:
-		change->cause = CAUSE_SYSCALL;
-		change->name = syscall_name(nr);
+	static const struct {
+		enum cause cause;
+		const char *name;
+	} known[] = {
+		[WIRE_SYSCALL] = { CAUSE_SYSCALL, NULL },
+		[WIRE_FAULT_MINOR] = { CAUSE_FAULT, "minor" },
+		[WIRE_FAULT_MAJOR] = { CAUSE_FAULT, "major" },
+		[WIRE_FAULT_STACK] = { CAUSE_FAULT, "stack" },
+		[WIRE_KERNEL_FAULT] = { CAUSE_KERNEL_FAULT, "signal" },
+		[WIRE_EXIT_FAULT] = { CAUSE_KERNEL_FAULT, "exit" },
+		[WIRE_ACTOR] = { CAUSE_KERNEL, NULL },
+		[WIRE_RECLAIM] = { CAUSE_KERNEL, "reclaim" },
+		[WIRE_IN_FLIGHT] = { CAUSE_KERNEL, "in flight at attach" },
+		[WIRE_UNKNOWN] = { CAUSE_KERNEL, "unattributed" },
+		[WIRE_TEARDOWN] = { CAUSE_EXIT, "exit" },
+	};
+	uint32_t cause = head->cause < sizeof(known) / sizeof(*known) ? head->cause : WIRE_UNKNOWN;
+
+	change->attributed = cause != WIRE_UNKNOWN;
+	change->cause = known[cause].cause;
+	change->name = known[cause].name;
+	if (cause == WIRE_SYSCALL)
 		change->call = memcall_by_nr(nr);
-		return;
-	case WIRE_FAULT_MINOR:
-		change->cause = CAUSE_FAULT;
-		change->name = "minor";
-		return;
-	case WIRE_FAULT_MAJOR:
-		change->cause = CAUSE_FAULT;
-		change->name = "major";
-		return;
-	case WIRE_FAULT_STACK:
-		change->cause = CAUSE_FAULT;
-		change->name = "stack";
-		return;
-	case WIRE_KERNEL_FAULT:
-		change->cause = CAUSE_KERNEL_FAULT;
-		change->name = nr >= 0 ? syscall_name(nr) : "signal";
-		return;
-	case WIRE_EXIT_FAULT:
-		change->cause = CAUSE_KERNEL_FAULT;
-		change->name = "exit";
-		return;
-	case WIRE_ACTOR:
-		change->cause = CAUSE_KERNEL;
-		change->name = nr >= 0 ? syscall_name(nr) : head->comm; /* the record outlives the delivery */
-		return;
-	case WIRE_RECLAIM:
-		change->cause = CAUSE_KERNEL;
-		change->name = "reclaim";
-		return;
-	case WIRE_IN_FLIGHT:
-		change->cause = CAUSE_KERNEL;
-		change->name = "in flight at attach";
-		return;
-	case WIRE_TEARDOWN:
-		change->cause = CAUSE_EXIT;
-		change->name = "exit";
-		return;
-	case WIRE_UNKNOWN:
-		break;
-	}
-	change->cause = CAUSE_KERNEL;
-	change->name = "unattributed";
-	change->attributed = false;
+	if (cause == WIRE_SYSCALL || (nr >= 0 && (cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR)))
+		change->name = syscall_name(nr);
+	else if (cause == WIRE_ACTOR)
+		change->name = head->comm; /* the record outlives the delivery */
 }
 
 /* The arguments that the call has, and the path of its file, which went ahead of it. */
@@ -264,6 +242,21 @@ static int change_decode(struct bpf_decode *decode, const struct wire_change *wi
 	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
 		return actor_hold(decode, &event);
 	return decode->fn(decode->ctx, &event);
+}
+
+/* The row of a call may end before what it has nothing of. */
+static int change_take(struct bpf_decode *decode, const void *record, size_t size)
+{
+	struct wire_change whole;
+
+	if (size >= sizeof(whole))
+		return change_decode(decode, record);
+	if (size < WIRE_CALL_BYTES)
+		return -EBADMSG;
+	memcpy(&whole, record, WIRE_CALL_BYTES);
+	memset((char *)&whole + WIRE_CALL_BYTES, 0, sizeof(whole) - WIRE_CALL_BYTES);
+	whole.count = 1;
+	return change_decode(decode, &whole);
 }
 
 /* A row that opens an mm and changes nothing. */
@@ -441,7 +434,7 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 	}
 	switch ((enum wire_kind)head->kind) {
 	case WIRE_CHANGE:
-		return size >= sizeof(struct wire_change) ? change_decode(decode, record) : -EBADMSG;
+		return change_take(decode, record, size);
 	case WIRE_OPEN:
 		return size >= offsetof(struct wire_open, text) ? open_decode(decode, record, size) : -EBADMSG;
 	case WIRE_CLOSE:

@@ -18,8 +18,8 @@
 extern const char bpf_object_start[], bpf_object_end[];
 
 #define RING_DEFAULT_BYTES (16u << 20)
+#define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
 #define MAX_LINKS	   32
-#define TRACEPOINT_SECTION "tp_btf/"
 
 struct bpf_kernel_side {
 	struct bpf_object *object;
@@ -120,6 +120,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	const struct memcall *call;
 
 	config->ring_limit = ring_bytes / 4 * 3;
+	config->room_rows = (uint32_t)(ring_bytes / ROOM_PART / sizeof(struct wire_change) / (unsigned int)cpus);
 	config->cpu_count = (uint32_t)cpus;
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
@@ -129,9 +130,27 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->nr_execve = nr_of("execve");
 	config->nr_execveat = nr_of("execveat");
 	config->nr_mmap = nr_of("mmap");
+	config->nr_munmap = nr_of("munmap");
+	config->nr_brk = nr_of("brk");
+	config->nr_mremap = nr_of("mremap");
 	for (unsigned int i = 0; (call = memcall_at(i)); i++)
 		if (call->nr >= 0 && call->nr < WIRE_SYSCALLS)
 			config->memcalls[call->nr] = 1;
+}
+
+/* A map for stacks that are not taken has no room: what the kernel sets up for each entry is a good part of the start. */
+static int maps_leave_out(struct bpf_kernel_side *side, const struct bpf_kernel_config *wanted)
+{
+	static const char *const names[] = { "spaces", "sent_stacks", "known_files", "objects" };
+	struct bpf_map *map;
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !err && wanted->stacks == WIRE_STACKS_NONE; i++) {
+		map = map_of(side, names[i]);
+		if (map)
+			err = bpf_map__set_max_entries(map, 1);
+	}
+	return err;
 }
 
 /* Sizes that are known here only. Where a map is missing the object is not ours: -EBADMSG. */
@@ -162,40 +181,7 @@ static int maps_configure(struct bpf_kernel_side *side, const struct bpf_kernel_
 		err = bpf_map__set_value_size(blank, (uint32_t)side->mm_size);
 	if (!err)
 		err = bpf_map__set_max_entries(ring, (uint32_t)ring_bytes);
-	return err;
-}
-
-/* Leaves out the programs of tracepoints that this kernel lacks. -ENOTSUP with @diag where one is required. */
-static int tracepoints_select(struct bpf_object *object, struct diag *diag)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	struct bpf_program *program;
-	int err = 0;
-
-	if (!btf)
-		return diag_set(diag, -errno, "cannot read the kernel's type information: %s", strerror(errno));
-	bpf_object__for_each_program(program, object)
-	{
-		const char *section = bpf_program__section_name(program);
-		char type[128];
-		bool optional = false;
-
-		if (strncmp(section, TRACEPOINT_SECTION, strlen(TRACEPOINT_SECTION)) != 0)
-			continue;
-		section += strlen(TRACEPOINT_SECTION);
-		snprintf(type, sizeof(type), "btf_trace_%s", section);
-		if (btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0)
-			continue;
-		for (size_t i = 0; i < sizeof(optional_tracepoints) / sizeof(*optional_tracepoints); i++)
-			optional |= !strcmp(section, optional_tracepoints[i]);
-		if (!optional) {
-			err = diag_set(diag, -ENOTSUP, "the kernel has no tracepoint %s: use --source ptrace", section);
-			break;
-		}
-		bpf_program__set_autoload(program, false);
-	}
-	btf__free(btf);
-	return err;
+	return err ? err : maps_leave_out(side, wanted);
 }
 
 /* Whether programs may read the kernel's memory; lockdown takes that from them and leaves them everything else. */
@@ -233,8 +219,6 @@ static int object_open(const struct bpf_kernel_config *config, struct bpf_kernel
 	return 0;
 }
 
-/* Loads with all programs; where that fails, again with those that this kernel has the tracepoints for. The kernel's
- * types are parsed anew for that, so it is not done before it is needed. */
 static int object_load(const struct bpf_kernel_config *config, struct bpf_kernel_side *side, struct diag *diag)
 {
 	int err = object_open(config, side, diag);
@@ -253,21 +237,10 @@ static int object_load(const struct bpf_kernel_config *config, struct bpf_kernel
 			diag, -EPERM,
 			"the kernel does not let BPF programs read its memory (lockdown, or a policy): boot without "
 			"lockdown=confidentiality, or use --source ptrace");
-	bpf_object__close(side->object);
-	side->object = NULL;
-	err = object_open(config, side, diag);
-	if (!err)
-		err = tracepoints_select(side->object, diag);
-	if (err)
-		return err;
-	err = bpf_object__load(side->object);
-	if (err)
-		return diag_set(
-			diag, err,
-			"the kernel does not accept the BPF programs (%s): use --source ptrace, and please report "
-			"the kernel's version",
+	return diag_set(diag, err,
+			"the kernel does not accept the BPF programs (%s): use --source ptrace, and please report the "
+			"kernel's version",
 			strerror(-err));
-	return 0;
 }
 
 static size_t shared_bytes(void)
@@ -333,24 +306,45 @@ out:
 	return err;
 }
 
+/* The tracepoint that @program is for; NULL where it is for none. */
+static const char *tracepoint_of(const struct bpf_program *program)
+{
+	static const char *const sections[] = { "tp_btf/", "raw_tp/" };
+	const char *section = bpf_program__section_name(program);
+
+	for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++)
+		if (!strncmp(section, sections[i], strlen(sections[i])))
+			return section + strlen(sections[i]);
+	return NULL;
+}
+
+static bool is_optional(const char *tracepoint)
+{
+	for (size_t i = 0; i < sizeof(optional_tracepoints) / sizeof(*optional_tracepoints); i++)
+		if (!strcmp(tracepoint, optional_tracepoints[i]))
+			return true;
+	return false;
+}
+
 int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag)
 {
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, side->object)
 	{
-		const char *section = bpf_program__section_name(program);
+		const char *tracepoint = tracepoint_of(program);
 		struct bpf_link *link;
 
-		if (strncmp(section, TRACEPOINT_SECTION, strlen(TRACEPOINT_SECTION)) != 0 ||
-		    !bpf_program__autoload(program))
+		if (!tracepoint)
 			continue;
 		if (side->link_count == MAX_LINKS)
 			return diag_set(diag, -E2BIG, "too many programs in the built-in BPF object");
 		link = bpf_program__attach(program);
+		if (!link && errno == ENOENT && is_optional(tracepoint))
+			continue;
 		if (!link)
-			return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s",
-					section + strlen(TRACEPOINT_SECTION), strerror(errno));
+			return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s: use --source ptrace",
+					tracepoint, strerror(errno));
 		side->links[side->link_count++] = link;
 	}
 	return 0;

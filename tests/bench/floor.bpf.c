@@ -15,7 +15,6 @@
 EMPTY(sys_enter)
 EMPTY(sys_exit)
 EMPTY(rss_stat)
-EMPTY(mmap_lock_acquire_returned)
 EMPTY(mmap_lock_released)
 EMPTY(page_fault_user)
 EMPTY(page_fault_kernel)

@@ -111,6 +111,31 @@ static void mmap_is_decoded(void **state)
 	assert_int_equal(event->change.order, 9);
 }
 
+static void a_short_row_counts_one_and_left_rss_alone(void **state)
+{
+	struct wire_change change = { .head = head_of(WIRE_CHANGE, WIRE_SYSCALL),
+				      .delta = { .virt = -2, .rss = { 7, 7, 7, 7 } },
+				      .args = { 0x1000, 2 * PAGE },
+				      .order = 9,
+				      .count = 7,
+				      .nr = SYS_munmap,
+				      .returned = 1 };
+	const struct event_change *seen_change = &seen.events[0].change;
+
+	(void)state;
+	assert_int_equal(bpf_decode_record(decode, &change, WIRE_CALL_BYTES - 1), -EBADMSG);
+	assert_int_equal(bpf_decode_record(decode, &change, WIRE_CALL_BYTES), 0);
+	assert_int_equal(seen.count, 1);
+	assert_string_equal(seen.name[0], "munmap");
+	assert_int_equal(seen_change->args[1], 2 * PAGE);
+	assert_int_equal(seen_change->order, 9);
+	assert_int_equal(seen_change->count, 1);
+	assert_true(seen_change->has_ret);
+	assert_int_equal(seen_change->delta.virt, -2 * PAGE);
+	assert_int_equal(usage_rss(&seen_change->delta), 0);
+	assert_int_equal(seen_change->delta.swap, 0);
+}
+
 static void arguments_a_call_lacks_are_zero(void **state)
 {
 	struct wire_change change = { .head = head_of(WIRE_CHANGE, WIRE_SYSCALL),
@@ -336,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(mmap_is_decoded),
+		CASE(a_short_row_counts_one_and_left_rss_alone),
 		CASE(arguments_a_call_lacks_are_zero),
 		CASE(a_path_goes_to_the_next_row_of_its_thread),
 		CASE(causes_have_their_names),

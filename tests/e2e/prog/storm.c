@@ -39,14 +39,29 @@ static unsigned int next_random(struct worker *w)
 	return w->random;
 }
 
+/* A mapping that grows downward, fault by fault, far from all others: a fault that grows it holds the lock for writing, and
+ * then on for reading beside other readers. */
+static void grow_down(const struct worker *w)
+{
+	char *top = (char *)((1ul << 40) + w->index * (16ul << 20));
+
+	must(mmap(top, PAGE, RW, ANON | MAP_GROWSDOWN | MAP_FIXED, -1, 0) == top);
+	for (size_t i = 1; i < 4; i++)
+		touch(top - i * PAGE, PAGE);
+	must(munmap(top - 3 * PAGE, 4 * PAGE) == 0);
+}
+
 /* Maps, touches, moves, cuts and drops mappings of its own; leaves some pages behind each round. */
 static void own_round(struct worker *w)
 {
+	unsigned char resident[128];
 	size_t pages = 24 + next_random(w) % 40;
 	char *at = mmap(NULL, pages * PAGE, RW, ANON, -1, 0), *moved, *shm;
 
 	must(at != MAP_FAILED);
 	touch(at, pages * PAGE);
+	grow_down(w);
+	must(mincore(at, pages * PAGE, resident) == 0); /* a reader of the lock */
 	must(mprotect(at, 4 * PAGE, PROT_READ) == 0);
 	must(madvise(at + 4 * PAGE, 4 * PAGE, MADV_DONTNEED) == 0);
 	must(madvise(at + 8 * PAGE, 4 * PAGE, MADV_FREE) == 0);
