@@ -229,6 +229,28 @@ static void set_line(Dwarf_Die *unit, uint64_t vaddr, struct sym_place *place)
 		place->line = (unsigned int)number;
 }
 
+/* What @die is a copy of, or itself. */
+static Dwarf_Off origin_of(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Die origin;
+
+	if (dwarf_attr(die, DW_AT_abstract_origin, &attr) && dwarf_formref_die(&attr, &origin))
+		return dwarf_dieoffset(&origin);
+	return dwarf_dieoffset(die);
+}
+
+/* Compilers part a function in two, and may inline the one in the other again: "called" from where the function is declared. To
+ * anybody else that is one function. One that calls itself does so from another place. */
+static bool is_part_of(Dwarf_Die *inlined, Dwarf_Die *die)
+{
+	int line = 0, column = 0;
+
+	return origin_of(inlined) == origin_of(die) && !dwarf_decl_line(inlined, &line) && line > 0 &&
+	       number_of(inlined, DW_AT_call_line) == (unsigned int)line && !dwarf_decl_column(inlined, &column) &&
+	       number_of(inlined, DW_AT_call_column) == (unsigned int)column;
+}
+
 unsigned int sym_dwarf_find(struct sym_dwarf *dwarf, uint64_t vaddr, struct sym_place out[SYM_INLINED_MAX + 1])
 {
 	const struct sym_range *range = sym_ranges_find(&dwarf->units, vaddr);
@@ -247,8 +269,10 @@ unsigned int sym_dwarf_find(struct sym_dwarf *dwarf, uint64_t vaddr, struct sym_
 		return 1;
 	}
 	chain[depth++] = die;
-	while (depth <= SYM_INLINED_MAX && step_in(&die, vaddr, &left))
-		chain[depth++] = die;
+	while (depth <= SYM_INLINED_MAX && step_in(&die, vaddr, &left)) {
+		if (!is_part_of(&die, &chain[depth - 1]))
+			chain[depth++] = die;
+	}
 	while (depth--) {
 		place.name = name_of(&chain[depth]);
 		out[count++] = place;

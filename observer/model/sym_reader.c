@@ -137,27 +137,6 @@ static void set_function(struct sym_reader *reader, uint64_t vaddr, const struct
 	}
 }
 
-/* Whether a name in the symbol table is that of a part that the compiler has made of a function (.part.0, .cold). */
-static bool is_part(const char *name)
-{
-	return strstr(name, ".part.") || strstr(name, ".cold") || strstr(name, ".isra.") || strstr(name, ".constprop.");
-}
-
-/* The function is inlined in the parts of it: that is one frame to anybody. One that is inlined in itself calls itself. */
-static unsigned int join_parts(const struct sym_reader *reader, uint64_t vaddr, struct sym_frame *frames,
-			       unsigned int count)
-{
-	struct sym_frame *whole = &frames[count - 1], *part = whole - 1;
-	const struct sym_entry *entry = sym_table_find(&reader->table, vaddr);
-
-	if (count < 2 || !entry || !is_part(entry->name) || !whole->symbol || !part->symbol ||
-	    strcmp(whole->symbol, part->symbol) != 0)
-		return count;
-	part->offset = whole->offset;
-	part->inlined = false;
-	return count - 1;
-}
-
 unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct sym_frame out[SYM_FRAMES_MAX])
 {
 	struct sym_place places[SYM_FRAMES_MAX];
@@ -183,5 +162,5 @@ unsigned int sym_reader_find(struct sym_reader *reader, uint64_t offset, struct 
 	else
 		out[count++] = (struct sym_frame){ .line = 0 };
 	set_function(reader, vaddr, outermost, &out[count - 1], reader->names[count - 1]);
-	return join_parts(reader, vaddr, out, count);
+	return count;
 }

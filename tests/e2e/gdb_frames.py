@@ -19,9 +19,9 @@ def is_code(addr):
     return any(int(start, 16) <= addr < int(end, 16) for start, end in ranges)
 
 
-def is_part(addr):
-    """Whether it is in a part that the compiler has made of a function (.part.0), which counts as inlined in that to gdb."""
-    return "." in gdb.execute(f"info symbol {addr}", to_string=True).split(" ", maxsplit=1)[0]
+def is_whole(frame):
+    """Whether what is inlined there is a part that the compiler has made of this same function: called where it is declared."""
+    return frame.function() is not None and frame.find_sal().line == frame.function().line
 
 
 def frames():
@@ -33,7 +33,7 @@ def frames():
             break
         # One that has ended with a jump is on the stack no more.
         if frame.type() != gdb.TAILCALL_FRAME:
-            if found and found[-1] == [addr, name, True] and is_part(addr):
+            if found and found[-1] == [addr, name, True] and is_whole(frame):
                 found.pop()
             found.append([addr, name, frame.type() == gdb.INLINE_FRAME])
         frame = frame.older()

@@ -33,6 +33,7 @@ CXX = {
 TOO_DEEP = 212
 FILLED = 213
 
+
 class Symbols:
     """The functions of a program, by the addresses that it had when it ran: it has said where main was."""
 

@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import threading
 
+import chains
 import harness
-from harness import HEAPTRACE, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
+from harness import HEAPTRACE, PYTHON, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
+from test_stacks import CHAINS, PLUGIN
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
 BLOCKS = 5
@@ -170,6 +172,33 @@ def made_code(t, source):
             t.equal(row["stack"][at + 1]["obj"], "[jit]", f"{what}what was made is marked so")
             t.ok(row["stack_complete"], f"{what}and nothing is missing")
             os.unlink(f"/tmp/perf-{1 if before else row['pid']}.map")
+
+
+@case()
+def inlined_everywhere(t, source):
+    """Compiled as one and without frame pointers, some functions have no code of their own: they are named all the same."""
+    program = chains.build("-O2 -flto -fomit-frame-pointer -fno-optimize-sibling-calls", "-O2 -g -flto -fno-optimize-sibling-calls")
+    done = observe(source, [program, chains.plugin("-O2")], "--stacks", "dwarf")
+    if not t.balanced(done):
+        return
+    inlined = 0
+    for pages, wanted in {**CHAINS, **PLUGIN}.items():
+        rows = [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == pages * 4096]
+        names = [frame["sym"] for row in rows for frame in row["stack"] if re.match("chain_|main$", frame["sym"] or "")]
+        inlined += sum(frame.get("inlined", False) for row in rows for frame in row["stack"] if frame["sym"].startswith("chain_"))
+        t.equal(names, wanted.split(), wanted if len(wanted) < 80 else wanted[:40] + "...", rows)
+    t.ok(inlined >= 3, "some of them are inlined", inlined)
+
+
+@case("faults")
+def kernel_code(t, source):
+    """The code that the kernel gives each process: its first touch is in itself."""
+    done = observe(source, [PYTHON, "-I", "-S", "-c", "import time; time.time()"], "--stacks", "dwarf")
+    if t.balanced(done):
+        found = [row for row in done.books.rows if row["stack"] and row["stack"][0]["obj"] == "[vdso]"]
+        names = {row["stack"][0]["sym"] for row in found}
+        t.ok(found and names <= {"clock_gettime", "__vdso_clock_gettime", "time", "gettimeofday", "getcpu"}, "named", names)
+        t.ok(all(row["stack_complete"] and len(row["stack"]) > 5 for row in found), "with all that has led there", found)
 
 
 class DebugServer:

@@ -150,6 +150,18 @@ static void test_before(void **state)
 	sym_reader_free(reader);
 }
 
+/* A part of a function that the compiler has inlined in the function again is no frame of its own. */
+static void test_parts(void **state)
+{
+	struct sym_reader *reader = reader_of("apart.so");
+	uint64_t start = address_of("apart.names", "split");
+
+	(void)state;
+	for (uint64_t at = start; at < start + 64; at++)
+		assert_null(strstr(text_of(reader, at), "inlined; split+"));
+	sym_reader_free(reader);
+}
+
 /* A function that is inlined in itself has called itself: that is no part of it. */
 static void test_inlined_in_itself(void **state)
 {
@@ -241,15 +253,11 @@ static void test_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_build_id),
-		cmocka_unit_test(test_inlined),
-		cmocka_unit_test(test_fixed_addresses),
-		cmocka_unit_test(test_elsewhere),
-		cmocka_unit_test(test_before),
-		cmocka_unit_test(test_inlined_in_itself),
-		cmocka_unit_test(test_cxx),
-		cmocka_unit_test(test_minidebug),
+		cmocka_unit_test(test_states),	  cmocka_unit_test(test_build_id),
+		cmocka_unit_test(test_inlined),	  cmocka_unit_test(test_fixed_addresses),
+		cmocka_unit_test(test_elsewhere), cmocka_unit_test(test_before),
+		cmocka_unit_test(test_parts),	  cmocka_unit_test(test_inlined_in_itself),
+		cmocka_unit_test(test_cxx),	  cmocka_unit_test(test_minidebug),
 		cmocka_unit_test(test_broken),
 	};
 
