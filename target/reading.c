@@ -101,24 +101,24 @@ int reading_parse_rollup(const char *text, size_t len, struct reading *out)
 	return 0;
 }
 
-/* Whether status has pages as soon as they are touched, by touching some: fewer than counters that lag move at once. */
+/* Whether status has pages as soon as they are touched, by touching some: fewer than counters that lag move at once; twice,
+ * as such counters may move in one of two rounds. The reading may touch pages of its own. */
 static bool status_follows(int fd, char *buffer)
 {
-	const size_t pages = 7, page = (size_t)sysconf(_SC_PAGESIZE);
-	volatile char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const size_t rounds = 2, pages = 7, page = (size_t)sysconf(_SC_PAGESIZE), bytes = rounds * pages * page;
+	volatile char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct reading before, after;
 	bool follows = true;
 
 	if (memory == MAP_FAILED)
 		return true;
-	madvise((void *)memory, pages * page, MADV_NOHUGEPAGE);
-	if (!reading_take(fd, buffer, &before)) {
+	for (size_t round = 0; round < rounds && follows && !reading_take(fd, buffer, &before); round++) {
 		for (size_t i = 0; i < pages; i++)
-			memory[i * page] = 1;
+			memory[(round * pages + i) * page] = 1;
 		if (!reading_take(fd, buffer, &after))
-			follows = after.anon_bytes - before.anon_bytes >= pages * page; /* reading may touch more */
+			follows = after.anon_bytes - before.anon_bytes >= pages * page;
 	}
-	munmap((void *)memory, pages * page);
+	munmap((void *)memory, bytes);
 	return follows;
 }
 
