@@ -197,7 +197,7 @@ int main(int argc, char **argv)
 END
 build c stress
 result $? "the stress test compiles"
-same "contents are what glibc's would be: 4 threads, forks, every function" "$tmp/stress"
+same "contents are what glibc's would be: 4 threads, forks, every function" "$tmp/stress" 8000
 
 # Where the blocks come from is asked of the kernel: the program must have got the library and not glibc's heap.
 cat >"$tmp/where.c" <<'END'
@@ -348,33 +348,74 @@ print(sorted(out), subprocess.run(["echo", "child"], capture_output=True).stdout
 END
 same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 -B "$tmp/check.py"
 
-same "sqlite3: a table, an index, a sum" sqlite3 :memory: \
-    "create table t(a,b); with recursive c(x) as (select 1 union all select x+1 from c where x<30000) insert into t select x, hex(x*x) from c; create index i on t(b); select count(*), sum(a), max(b) from t; pragma integrity_check;"
+cat >"$tmp/check.sql" <<'END'
+create table t(a, b);
+with recursive c(x) as (select 1 union all select x + 1 from c where x < 30000) insert into t select x, hex(x * x) from c;
+create index i on t(b);
+select count(*), sum(a), max(b) from t;
+begin; delete from t where a % 3 = 0; update t set b = b || a where a % 5 = 0; rollback;
+delete from t where a % 7 = 0;
+vacuum;
+select count(*), sum(a), max(b), group_concat(b) like '%36%' from t;
+pragma integrity_check;
+END
+cat >"$tmp/sql.sh" <<'END'
+rm -f "$1/check.db"
+sqlite3 "$1/check.db" <"$1/check.sql" && sqlite3 "$1/check.db" 'select count(*) from t; pragma integrity_check'
+END
+same "sqlite3: a file, an index, transactions, vacuum, its integrity check" sh "$tmp/sql.sh" "$tmp"
 
 # shellcheck disable=SC2016 # perl's variables
-same "perl: a hash, a sort, a pattern" perl -e \
-    '$h{$_} = $_ x 5 for 1 .. 30000; print join(",", (sort keys %h)[0 .. 5]), scalar(grep { /77/ } values %h), "\n"'
+same "perl: a hash, a sort, patterns, a child" perl -e \
+    '$h{$_} = $_ x 5 for 1 .. 30000; print join(",", (sort keys %h)[0 .. 5]), scalar(grep { /77/ } values %h), "\n";
+    $s = join "", map { chr(97 + $_ % 26) x 9 } 1 .. 20000; $n = () = $s =~ /(.)\1{8}/g; print "$n ", `echo child`'
 
 # shellcheck disable=SC2016 # for the inner shell
 same "bash: arrays, substitutions, pipes" bash -c \
     'for i in {1..5000}; do a[i]=$((i * i)); done; s=${a[*]}; echo ${#s} "${s//1/x}" | cksum; ls / | sort | wc -l'
 
-mkdir "$tmp/repo"
-cp -r target tests/e2e/*.sh "$tmp/repo"
-export GIT_AUTHOR_DATE='2000-01-01T00:00Z' GIT_COMMITTER_DATE='2000-01-01T00:00Z'
-git -C "$tmp/repo" init -q >/dev/null 2>&1
-git -C "$tmp/repo" add . >/dev/null 2>&1
-git -C "$tmp/repo" -c user.name=x -c user.email=x@y commit -qm one >/dev/null 2>&1
-same "git: log with patches, fsck" git -C "$tmp/repo" log -p --stat
-same "git: fsck" git -C "$tmp/repo" fsck --full --strict
-same "git: pack" git -C "$tmp/repo" pack-objects --all --stdout --window=10
+# The same history each time: the name of its last commit says so.
+cat >"$tmp/history.sh" <<'END'
+set -e
+export GIT_AUTHOR_DATE='2000-01-01T00:00Z' GIT_COMMITTER_DATE='2000-01-01T00:00Z' GIT_CONFIG_NOSYSTEM=1 HOME=$1
+export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@y GIT_COMMITTER_NAME=x GIT_COMMITTER_EMAIL=x@y
+rm -rf "$1/repo" && mkdir "$1/repo" && cp target/*.c "$1/repo" && cd "$1/repo"
+git -c init.defaultBranch=one init -q && git add . && git commit -qm first
+git checkout -qb two && sed -i 's/static/extern/' ./*.c && git commit -qam second
+git checkout -q one && git rm -q slab.c && git commit -qm third && git merge -q -s ours -m fourth two
+git gc -q --aggressive --prune=now
+git fsck --full --strict && git rev-parse HEAD 'HEAD^{tree}' && git log -p --stat | cksum && git count-objects -v | grep -v size
+END
+same "git: init, commits, a merge, gc, fsck, log" sh "$tmp/history.sh" "$tmp"
 
+cat >"$tmp/built.c" <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	char *text = NULL;
+	size_t len = 0;
+	for (int i = 0; i < 20000; i++) {
+		char word[16];
+		int n = snprintf(word, sizeof(word), "%d,", i * i);
+		text = realloc(text, len + (size_t)n + 1);
+		memcpy(text + len, word, (size_t)n + 1);
+		len += (size_t)n;
+	}
+	printf("%zu %.20s\n", len, text + len / 2);
+	free(text);
+	return 0;
+}
+END
 cat >"$tmp/compile.sh" <<'END'
 set -e
-${CC:-cc} -O2 -c -o "$1/out.o" "$1/stress.c"
-cksum <"$1/out.o"
+${CC:-cc} -O2 -c -o "$1/built.o" "$1/built.c"
+cksum <"$1/built.o"
+${CC:-cc} -o "$1/built" "$1/built.o"
+"$1/built"
 END
-same "the C compiler: an object, byte for byte" sh "$tmp/compile.sh" "$tmp"
+same "the C compiler: a program byte for byte, linked and run" sh "$tmp/compile.sh" "$tmp"
 
 HEAPTRACE_ALLOC=nosuch LD_PRELOAD=$library /bin/true >"$tmp/out" 2>"$tmp/err"
 [ $? -eq 2 ] && [ "$(wc -l <"$tmp/err")" -eq 1 ] && grep -q 'HEAPTRACE_ALLOC=nosuch' "$tmp/err"
