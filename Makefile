@@ -138,7 +138,7 @@ $(BUILD)/lab/target-musl: $(TARGET_C) Makefile
 	$(Q)musl-gcc -std=gnu11 -D_GNU_SOURCE -iquote . -O2 -static -MMD -MP -o $@ $(TARGET_C) -pthread
 
 .PHONY: lab
-lab: all $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
+lab: all progs $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
 
 .PHONY: setup demo check check-kernels ci experiments lint bench bench-names soak fuzz install uninstall clean distclean help
 

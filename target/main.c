@@ -100,8 +100,10 @@ static void list(void)
 /* What has to precede the experiment: the allocator's own beginnings and the parameters of malloc. */
 static int prepare(void)
 {
-	int err = options.allocator->init();
+	int err;
 
+	tune_begin();
+	err = options.allocator->init();
 	if (err < 0) {
 		out_complain("allocator %s: %s", options.allocator->name, strerror(-err));
 		return err;

@@ -175,6 +175,18 @@ static void print_rule_after(struct out *out, const struct cutoff *fresh, const 
 		out_printf(out, "The large free moved the thresholds; its own chunk is %zu bytes.\n", chunk);
 }
 
+/* What can be said of an allocator whose inside is not known. */
+static const char *rule_of_others(const struct cutoff *fresh, const struct cutoff *after)
+{
+	if (fresh->size != after->size)
+		return "The cut-off depends on what was freed before.";
+	if (fresh->size == 0)
+		return "No free gives memory back by itself; a delay, another thread or a call may do so later.";
+	if (fresh->size == 1)
+		return "Every free gives its block back, whatever its size and whatever was freed before.";
+	return "The size alone decides; a large free before does not matter.";
+}
+
 static void print_text(struct out *out, const struct options *options, const struct cutoff *fresh,
 		       const struct cutoff *after, const char *provider)
 {
@@ -189,10 +201,8 @@ static void print_text(struct out *out, const struct options *options, const str
 	if (is_glibc(provider)) {
 		print_rule_fresh(out, fresh);
 		print_rule_after(out, fresh, after);
-	} else if (fresh->size == after->size) {
-		out_printf(out, "The size alone decides; a large free before does not matter.\n");
 	} else {
-		out_printf(out, "The cut-off depends on what was freed before.\n");
+		out_printf(out, "%s\n", rule_of_others(fresh, after));
 	}
 }
 

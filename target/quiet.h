@@ -8,7 +8,7 @@
  * the kernel allows; what it cannot do is left to be faulted in. */
 void quiet_objects(void);
 
-/* Makes the stack of the calling thread resident below its present end. */
+/* Makes the stack of the calling thread resident below its present end, and zeroes it there. */
 void quiet_stack(void);
 
 #endif

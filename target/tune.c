@@ -2,6 +2,7 @@
 #include "tune.h"
 
 #include "parse.h"
+#include "quiet.h"
 
 #include <errno.h>
 #include <string.h>
@@ -55,6 +56,14 @@ int tune_parse(const char *text, struct tune *out)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+void tune_begin(void)
+{
+	quiet_stack();
+#ifdef __GLIBC__
+	mallopt(0, 0); /* no parameter has that number; like each first call it makes malloc ready */
+#endif
 }
 
 void tune_apply(struct tune *tune)

@@ -25,4 +25,8 @@ void tune_apply(struct tune *tune);
 /* malloc_trim(0): 1 where memory was given back, 0 where not, -ENOSYS where the C library has no such function. */
 int tune_trim(void);
 
+/* Has malloc read its tunables now, with nothing but zeroes on the stack below the caller: glibc 2.36 compares a text that
+ * it has not ended (malloc_thp_mode), so that hugetlb=1 is heeded or not by what earlier calls have left there. */
+void tune_begin(void);
+
 #endif

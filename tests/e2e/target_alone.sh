@@ -160,6 +160,16 @@ assert all(len(s) == 3 and s[0] == s[1] == s[2] for s in steps.values()), steps
 assert len({m["name"] for m in d["marks"]}) == len(d["marks"])
 END
 
+# huge_heap ARGUMENT...: the setting is heeded whatever lies on the stack (tune_begin).
+huge_heap() {
+    export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+    try --json "$@"
+    unset GLIBC_TUNABLES
+    python "glibc, hugetlb=1: the heap grows by a huge page: $*" <<'END'
+assert d["marks"][-1]["virt"] - d["marks"][0]["virt"] >= 2 << 20
+END
+}
+
 if "$target" cutoff --max 1 2>/dev/null | grep -q glibc && [ -z "${GLIBC_TUNABLES:-}" ]; then
     try --json --order descending --sizes 2M,20M
     python "glibc, descending: 20 MiB is given back, 2 MiB is kept" <<'END'
@@ -200,6 +210,10 @@ END
     try cutoff
     grep -q 'raised mmap_threshold to that' "$tmp/out" && [ "$status" -eq 0 ]
     result $? "glibc: the rule is told"
+    if grep -q '\[madvise\]' /sys/kernel/mm/transparent_hugepage/enabled; then
+        huge_heap play 'alloc a 1 20M' 'free a'
+        huge_heap --sizes 1k
+    fi
 else
     skip "glibc's thresholds" "the C library is not glibc, or is tuned"
 fi

@@ -44,7 +44,7 @@ def rounds_threads_and_settings(t, source):
     small = ["--sizes", "2k,20k,200k,2M", "--order", "shuffled", "--seed", "3"]
     for arguments in (["--rounds", "5"], ["--rounds", "3", "--keep", "2"], ["--touch", "none"], ["--touch", "0.5"],
                       ["--threads", "4"], ["--trim"], ["--mallopt", "mmap_threshold=64k", "--mallopt", "trim_threshold=64k"],
-                      ["--threads", "3", "--alloc", "operator", "--rounds", "3"]):
+                      ["--threads", "3", "--alloc", "operator", "--rounds", "3"], ["--threads", "4", "--alloc", "slab", "--rounds", "3"]):
         experiment(t, source, *arguments, *small)
 
 

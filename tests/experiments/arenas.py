@@ -22,7 +22,7 @@ def findings(lab):
     lab.finding(
         f"glibc reserves {kb(64 * MB)} kB of addresses for the thread's first malloc (it maps {kb(sum(row['virt'] for row in reserved))} "
         f"kB without access and unmaps {kb(-sum(row['virt'] for row in cut))} kB of it to be aligned); that is all VIRT of "
-        f"a thread's heap, whatever is allocated.",
+        f"a thread's heap until it is full, however little is allocated.",
         run.change(alloc, "virt") == 64 * MB and len(reserved) >= 1, run.change(alloc, "virt"), *reserved[:3])
     lab.finding(
         f"The heap grows inside that by {len(grown):,} calls of mprotect, a page or two at a time, as top_pad is not for threads; "

@@ -23,6 +23,11 @@ def calls_text(block, step):
     return "; ".join(texts) or "no call"
 
 
+def gave_back(block):
+    """What its free took from the two numbers."""
+    return f"VIRT {kb(block.virt_back)}, RSS {kb(block.rss_back)}"
+
+
 def blocks_table(lab, caption, blocks, whys):
     lab.table(caption, BLOCKS_HEAD, [
         (size_text(block.size) + (f", round {block.round}" if block.round > 1 else ""), levels(block, "virt"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """jemalloc: retained addresses, decay, and what of its options is taken."""
 
-from evidence import blocks_table
+from evidence import blocks_table, gave_back
 from observed import MB, kb
 
 TITLE = "Why does VIRT stay with jemalloc, whatever is set?"
@@ -30,7 +30,7 @@ def back(run):
 
 
 def what(run):
-    return "; ".join(f"VIRT {kb(virt)}, RSS {kb(rss)}" for virt, rss in back(run))
+    return "; ".join(gave_back(block) for block in run.blocks())
 
 
 def findings(lab):
@@ -38,14 +38,14 @@ def findings(lab):
     two, twenty = default.blocks()
     drop = twenty.calls("free", "madvise")
     lab.finding(
-        "retain:false does. By default jemalloc never unmaps: it drops the pages of a block of 8 MiB or more by "
-        f"madvise(MADV_DONTNEED), so RSS falls by {kb(twenty.rss_back)} kB at the free of 20 MiB, and retains the addresses, so "
+        "retain:false does. By default jemalloc never unmaps: it drops the pages of a block of more than 7 MiB (rounded up to the 8 "
+        f"MiB of oversize_threshold) by madvise(MADV_DONTNEED), so RSS falls by {kb(twenty.rss_back)} kB at the free of 20 MiB, and retains the addresses, so "
         f"VIRT falls by {kb(twenty.virt_back)} kB. With retain:false the same free is a munmap of "
         f"{kb(back(lab.runs['no retain'])[1][0])} kB.",
         drop and twenty.rss_back >= 20 * MB and twenty.virt_back == 0 and back(lab.runs["no retain"])[1][0] >= 20 * MB
         and lab.runs["no retain"].blocks()[1].calls("free", "munmap"), what(default), what(lab.runs["no retain"]))
     lab.finding(
-        f"Below 8 MiB nothing comes back at the free: the pages of 2 MiB stay as dirty ones for up to 10 s (VIRT "
+        f"Below that nothing comes back at the free: the pages of 2 MiB stay as dirty ones for up to 10 s (VIRT "
         f"{kb(two.virt_back)}, RSS {kb(two.rss_back)} kB, no call).",
         two.virt_back == 0 and two.rss_back == 0 and not two.calls("free"), two.calls("free"))
     oversize = back(lab.runs["oversize"])
@@ -76,7 +76,7 @@ def findings(lab):
         and {row["name"] for row in rows} == {"madvise"}, *rows[:3])
     lab.table("What the free of 2 MiB and of 20 MiB gave back (kB)", ("MALLOC_CONF", "2 MiB", "20 MiB"),
               [(run.command.partition(" preload")[0].replace("MALLOC_CONF=", "") if "CONF" in run.command else "(default)",
-                *what(run).split("; ")) for run in (default, lab.runs["oversize"], lab.runs["at once"], lab.runs["no retain"],
+                *map(gave_back, run.blocks())) for run in (default, lab.runs["oversize"], lab.runs["at once"], lab.runs["no retain"],
                                                     lab.runs["at once, no retain"])])
     lab.quote("MALLOC_CONF=oversize_treshold:1048576 prints", wrong.err.strip().splitlines()[:2])
     blocks_table(lab, "jemalloc's defaults", default.blocks(), ["kept as dirty pages", "pages dropped, addresses retained"])

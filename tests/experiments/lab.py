@@ -3,7 +3,8 @@
 
 An experiment is one module of this folder and one word in run's list: TITLE, QUESTION, POST (what the post that this goes
 back to has said of it; may be empty), RUNS (name -> command line) and findings(lab), which calls lab.finding for each
-sentence. In a command line, "target" is the program of this project, and "preload:NAME" runs the rest on another malloc."""
+sentence. In a command line, "target" is the program of this project, and "prog:NAME" one of the tests'
+workloads, and "preload:NAME" runs the rest on another malloc."""
 
 import dataclasses
 import glob
@@ -45,12 +46,7 @@ class Lab:
         self.module, self.source, self.short, self.seed = module, source, short, seed
         self.name = module.__name__
         self.found, self.parts, self.plots, self.skipped = [], [], [], []
-        self.shown, self._runs, self._count = [], {}, 0
-
-    @property
-    def runs(self):
-        """The runs that the module names, each made when it is asked for."""
-        return _Lazy(self)
+        self.shown, self.runs, self._count = [], _Runs(self), 0
 
     def run(self, command, name=None, status=0, shown=True, **how):
         """Runs a command line under heaptrace. Its books must balance, whatever else it is about."""
@@ -83,6 +79,8 @@ class Lab:
                 env.append(word)
             elif word in ("target", "target-musl"):
                 words.append(harness.TARGET if word == "target" else os.path.join(os.path.dirname(harness.TARGET), "lab", word))
+            elif word.startswith("prog:"):
+                words.append(harness.prog(word.partition(":")[2]))
             else:
                 words.append(word)
         return (["env", *env] if env else []) + words
@@ -113,12 +111,13 @@ class Lab:
         self.skipped.append((what, why))
 
 
-class _Lazy:
+class _Runs(dict):
+    """The runs that the module names, each made when it is asked for."""
+
     def __init__(self, lab):
+        super().__init__()
         self._lab = lab
 
-    def __getitem__(self, name):
-        lab = self._lab
-        if name not in lab._runs:  # pylint: disable=protected-access
-            lab._runs[name] = lab.run(lab.module.RUNS[name], name)  # pylint: disable=protected-access
-        return lab._runs[name]  # pylint: disable=protected-access
+    def __missing__(self, name):
+        self[name] = self._lab.run(self._lab.module.RUNS[name], name)
+        return self[name]

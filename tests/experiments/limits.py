@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """RLIMIT_AS and memory cgroups: which of VIRT and RSS is limited."""
 
-import os
-import sys
-
 import harness
 from observed import MB, kb
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 
 TITLE = "What do memory limits limit?"
 QUESTION = ("RLIMIT_AS (ulimit -v) and the memory limit of a control group (as of a container): which of the two numbers does "

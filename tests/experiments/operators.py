@@ -57,6 +57,7 @@ def findings(lab):
                 not grown and python.status == 0, *grown[:3])
     blocks_table(lab, "operator new and delete over mmap and munmap", lab.runs["operator"].blocks(),
                  ["a mapping of its own"] * 5)
+    lab.plot(lab.runs["slab"], "The slab allocator: VIRT and RSS after each free are what they were before the block")
     lab.table("5,000 blocks of 100 bytes, then all but the last freed",
               ("allocator", "RSS grew by (kB)", "memory calls", "RSS given back (kB)"),
               [(name, kb(row[0]), f"{row[1]:,}", kb(row[2])) for name, row in rows.items()])

@@ -1,22 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """tcmalloc, mimalloc and musl's malloc."""
 
+import json
 import os
 
+import harness
+from evidence import gave_back
+from lab import LIBRARIES
 from observed import KB, MB, kb, size_text
 
 TITLE = "And with tcmalloc, mimalloc or musl?"
 QUESTION = "The same blocks on three other allocators: which of them gives what back, and by which call?"
 POST = ""
-SIZES = "target --json --order given --sizes 2k,20k,200k,2M,20M"
+SIZES = (2 * KB, 20 * KB, 200 * KB, 2 * MB, 20 * MB)
+WORDS = "--json --order given --sizes 2k,20k,200k,2M,20M"
 RUNS = {
-    "tcmalloc": "preload:tcmalloc " + SIZES,
-    "tcmalloc, releasing": "TCMALLOC_AGGRESSIVE_DECOMMIT=t preload:tcmalloc " + SIZES,
-    "mimalloc": "MIMALLOC_DECOMMIT_DELAY=1000000 preload:mimalloc " + SIZES,
-    "mimalloc, at once": "MIMALLOC_DECOMMIT_DELAY=0 preload:mimalloc " + SIZES,
-    "musl": "target-musl --json --order given --sizes 2k,20k,200k,2M,20M",
+    "tcmalloc": "preload:tcmalloc target " + WORDS,
+    "tcmalloc, releasing": "TCMALLOC_AGGRESSIVE_DECOMMIT=t preload:tcmalloc target " + WORDS,
+    "mimalloc": "MIMALLOC_DECOMMIT_DELAY=1000000 preload:mimalloc target " + WORDS,
+    "mimalloc, at once": "MIMALLOC_DECOMMIT_DELAY=0 preload:mimalloc target " + WORDS,
+    "musl": "target-musl " + WORDS,
     "musl, many": "target-musl --json play 'alloc a 20000 100' 'free a but 36' 'free a'",
 }
+# Name in the table: the command.
+CUTOFFS = {
+    "glibc": "target cutoff",
+    **{name: f"preload:{name} target cutoff" for name in LIBRARIES},
+    "musl": "target-musl cutoff",
+    **{name: f"target cutoff --alloc {name}" for name in ("mmap", "operator", "slab")},
+}
+SIZE_WORDS = {None: "no size", 1: "every size"}
+
+
+def has_musl(lab):
+    return os.path.exists(lab.arguments("target-musl")[0])
 
 
 def names(block, step):
@@ -59,7 +76,7 @@ def mimalloc(lab):
 
 
 def musl(lab):
-    if not os.path.exists(lab.arguments("target-musl")[0]):
+    if not has_musl(lab):
         lab.skip("musl", "musl-gcc is not installed, so the target was not built with it")
         return None
     blocks = lab.runs["musl"].blocks()
@@ -76,9 +93,39 @@ def musl(lab):
     return blocks
 
 
+def how(probe):
+    """By which way the first size that does gives memory back."""
+    if not probe:
+        return ""
+    _, during, after = probe["virt"]
+    return "pages dropped, addresses kept" if during == after else "brk lowered" if probe["in_heap"] else "unmapped"
+
+
+def cutoffs(lab):
+    """What `target cutoff` finds for each allocator: the size from which free gives memory back, fresh and after 20 MiB."""
+    rows = []
+    for name, command in CUTOFFS.items():
+        if name == "musl" and not has_musl(lab):
+            continue
+        command += " --max 64M"
+        lab.shown.append(command)
+        found = json.loads(harness.run(lab.arguments(command + " --json"), timeout=300).out)
+        rows.append((name, found["fresh"]["cutoff"], found["after"]["cutoff"], how(found["fresh"]["given_back"])))
+    _, fresh, after, _ = rows[0]
+    lab.finding(
+        f"Only with glibc's malloc does a large free decide over later ones: its cut-off moves from {fresh:,} to {after:,} bytes "
+        "when 20 MiB were freed before; that of each other allocator stays where it is.",
+        fresh < 140000 < 20 * MB < after and all(row[1] == row[2] for row in rows[1:]), *rows)
+    lab.table("From which size on free gives memory back at once (`target cutoff`)",
+              ("allocator", "fresh", "after a free of 20 MiB", "how"),
+              [(name, *(SIZE_WORDS.get(size) or f"{size:,} bytes" for size in (fresh, after)), way)
+               for name, fresh, after, way in rows])
+
+
 def findings(lab):
     columns = {"tcmalloc": tcmalloc(lab), "mimalloc": mimalloc(lab), "musl": musl(lab)}
+    if not lab.short:
+        cutoffs(lab)
     columns = {name: blocks for name, blocks in columns.items() if blocks}
     lab.table("What each free gave back (kB)", ("block", *columns), [
-        (size_text(size), *(f"VIRT {kb(blocks[i].virt_back)}, RSS {kb(blocks[i].rss_back)}" for blocks in columns.values()))
-        for i, size in enumerate((2 * KB, 20 * KB, 200 * KB, 2 * MB, 20 * MB))])
+        (size_text(size), *(gave_back(blocks[i]) for blocks in columns.values())) for i, size in enumerate(SIZES)])

@@ -32,8 +32,9 @@ below it; a mark on a line is a call that changed it, a slope of RSS is a run of
 
 Each command is run as `sudo ./heaptrace -f jsonl -o FILE -- COMMAND` in `build`. Numbers that depend on nothing but the
 allocator (block sizes, thresholds, kB that a call maps or unmaps, counts of calls) are the same in each run. RSS can differ
-by some pages (page tables and libraries have their own ideas), what a huge page covers by up to 2 MiB, times by whatever
-else the machine does.
+by some pages (page tables and libraries have their own ideas), what a huge page covers by up to 2 MiB, and the calls of the
+slab allocator by some, as addresses do; how often a shuffle keeps a size depends on its seeds; times depend on whatever else
+the machine does. `make experiments SEED=77` begins elsewhere; the findings are the same.
 
 """
 
@@ -65,6 +66,7 @@ def _command(command):
     text = re.sub(r"preload:(\w+)", lambda match: "LD_PRELOAD=" + (
         LIBRARIES[match[1]][0] if match[1] in LIBRARIES else f"$PWD/libheaptrace-alloc.so HEAPTRACE_ALLOC={match[1]}"), command)
     text = re.sub(r"(^|[ \"])(target(?:-musl)?) ", lambda match: f"{match[1]}./{'lab/' * ('-' in match[2])}{match[2]} ", text)
+    text = re.sub(r"prog:(\w+)", r"./tests/prog/\1", text)
     return "env " + text if "=" in text.split(" ", maxsplit=1)[0] else text
 
 

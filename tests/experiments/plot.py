@@ -8,6 +8,7 @@ from xml.sax.saxutils import escape
 from observed import MB
 
 WIDTH, LEFT, RIGHT, TOP, PLOT, LEGEND = 960, 74, 16, 78, 300, 66
+NAME_LINES, LINE = 4, 15  # of the names of steps, above the plot
 INK, FAINT, GRID, BAND = "#222222", "#666666", "#dddddd", "#f3f5f7"
 LINES = (("virt", "VIRT", "#4878b0"), ("rss", "RSS", "#c0563a"))
 # cause or call: how its mark is drawn. Faults are the slopes of RSS; they need none.
@@ -41,7 +42,7 @@ class Plot:
         self.start = {part: self.marks[0][part] for part, _, _ in LINES}
         self.high = max([mark[part] for mark in self.marks for part, _, _ in LINES] +
                         [row[part + "_after"] for row in self.rows for part, _, _ in LINES])
-        self.parts, self.last_duration = [], 0
+        self.parts, self.last_duration, self.name_lines = [], 0, 1
         self._place()
 
     def _place(self):
@@ -79,8 +80,8 @@ class Plot:
 
     def bands(self):
         """What the program did between two of its marks; the mark that ends a step has its name. Names that would touch
-        are put on three lines, then left out."""
-        ends, number = [LEFT - 100] * 4, 0
+        are put on more lines, then left out."""
+        ends, number = [LEFT - 100] * NAME_LINES, 0
         for before, mark in zip(self.marks, self.marks[1:]):
             left, right = self.x(before["ts_ns"]), self.x(mark["ts_ns"])
             number += self.name(mark["name"]) is not None
@@ -94,11 +95,12 @@ class Plot:
             at = min(max((left + right) / 2 - width / 2, LEFT), WIDTH - RIGHT - width)
             for line, end in enumerate(ends):
                 if at > end + 10:
-                    y = TOP - 10 - 15 * line
+                    y = TOP - 10 - LINE * line
                     self.text(at, y, name, 11, colour=FAINT)
                     self.add(f'<line x1="{(left + right) / 2:.1f}" x2="{(left + right) / 2:.1f}" y1="{y + 3:.1f}" y2="{TOP}" '
                              f'stroke="{GRID}"/>')
                     ends[line] = at + width
+                    self.name_lines = max(self.name_lines, line + 1)
                     break
 
     def duration(self, x, ns):
@@ -185,10 +187,11 @@ class Plot:
         self.grid()
         self.lines()
         self.legend(self.causes())
-        height = TOP + PLOT + LEGEND
-        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
+        empty = LINE * (NAME_LINES - self.name_lines)  # above the names
+        height = TOP + PLOT + LEGEND - empty
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 {empty} {WIDTH} {height}" '
                 f'font-family="DejaVu Sans, Helvetica, Arial, sans-serif">\n<title>{escape(title)}</title>\n'
-                f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
+                f'<rect y="{empty}" width="{WIDTH}" height="{height}" fill="#ffffff"/>\n' + "\n".join(self.parts) + "\n</svg>\n")
 
 
 def render(run, title, first="opening", last="closing"):

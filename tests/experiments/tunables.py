@@ -4,6 +4,7 @@
 import os
 
 from observed import KB, MB, kb
+from thp import setting
 
 TITLE = "Do mallopt and GLIBC_TUNABLES make a difference?"
 QUESTION = ("Each parameter of malloc can be set by mallopt(3) in the program, or by GLIBC_TUNABLES from outside. Does the "
@@ -18,6 +19,7 @@ RUNS = {
     "refused": "target --json --mallopt mxfast=1k play 'alloc a 20000 64' 'free a'",
     "taken": "target --json --mallopt mxfast=0 play 'alloc a 20000 64' 'free a'",
 }
+ONLY_TUNABLES = ("tcache_count", "tcache_max", "hugetlb")  # mallopt has none of that name
 # The default of each: setting it changes nothing but that it is set.
 FREEZING = {"mmap_threshold": 131072, "trim_threshold": 131072, "top_pad": 131072, "mmap_max": 65536}
 
@@ -65,9 +67,12 @@ def parameters(cpus):
          lambda run: len([row for row in run.calls("mmap", rows=run.experiment()) if row["virt"] >= 2 * MB])),
         ("mxfast", 0, small, "kB given back at the free of 40,000 blocks of 64 bytes", by_step("free a")),
         ("tcache_count", 2000, thousand, "kB given back at the free of 1,000 blocks of 1,000 bytes", by_step("free a")),
+        ("tcache_max", 100, thousand, "kB given back at the free of 1,000 blocks of 1,000 bytes", by_step("free a")),
         ("perturb", 1, "--sizes 2M --touch none", "kB resident after malloc(2 MiB), before anything is written",
          lambda run: run.blocks()[0].change("before", "alloc", "rss") // KB),
         ("arena_max", 1, "play thread 'alloc a 10 1k'", "heaps reserved for a second thread", arenas),
+        ("hugetlb", 1, "--sizes 20M --touch none", "calls of madvise(MADV_HUGEPAGE) for a block of 20 MiB",
+         lambda run: len([row for row in run.calls("madvise", rows=run.experiment()) if row["args"]["advice"] == 14])),
         ("arena_test", 1000, threads, f"heaps reserved for {8 * cpus + 5} further threads on {cpus} CPUs", arenas),
     )
 
@@ -80,9 +85,12 @@ def each_parameter(lab):
         if name == "arena_test" and cpus > 16:
             lab.skip("arena_test", f"{8 * cpus} threads are too many for a test")
             continue
+        if name == "hugetlb" and setting() != "madvise":
+            lab.skip("hugetlb", f"transparent huge pages are {setting()} here, and glibc asks for none then")
+            continue
         default = read(lab.run(f"target --json {words}", shown=False))
         ways = [lab.run(f"GLIBC_TUNABLES=glibc.malloc.{name}={value} target --json {words}", shown=False)]
-        if name != "tcache_count":  # has no mallopt
+        if name not in ONLY_TUNABLES:
             ways.insert(0, lab.run(f"target --json --mallopt {name}={value} {words}", shown=False))
         seen = [read(run) for run in ways]
         rows.append((f"{name}={value}", what, default, seen[0] if len(seen) == 2 else "(no such parameter)", seen[-1]))
@@ -124,5 +132,6 @@ def findings(lab):
     lab.table("What the kernel saw, without the parameter, with mallopt, and with the tunable",
               ("parameter", "looked at", "without", "mallopt", "GLIBC_TUNABLES"), rows)
     lab.note("To be safe, set mmap_threshold and trim_threshold as a pair: one alone freezes the other where it happens to be. "
-             "check_action, the last of mallopt's names, has had no effect since glibc 2.26. The mallopt of older versions, 2.17 "
+             "check_action, the last of mallopt's names, has had no effect since glibc 2.26; of the tunables check needs another "
+             "library, and tcache_unsorted_limit shortens searches without changing what is asked of the kernel. The mallopt of older versions, 2.17 "
              "among them, also refuses an mmap_threshold above 32 MiB (half of HEAP_MAX_SIZE, says its source); this one does not.")
