@@ -84,11 +84,12 @@ $(COMMON)/gen/syscall_names.inc: observer/event/syscall_names.sh Makefile
 # The kernel side is one translation unit. DWARF goes, BTF stays: only that is loaded.
 BPF_DEFINE_x86_64  := -D__TARGET_ARCH_x86
 BPF_DEFINE_aarch64 := -D__TARGET_ARCH_arm64
+HEADERS := $(shell $(CC) -print-sysroot 2>/dev/null)/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
 $(BPF_O): bpf/heaptrace.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(call say,BPF)
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror $(BPF_DEFINE_$(ARCH)) -iquote . \
-		-idirafter /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.part $<
+		-idirafter $(HEADERS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.part $<
 	$(Q)$(STRIP) -g $@.part && mv $@.part $@
 
 $(OBSERVER_A): $(filter-out $(BUILD)/obj/observer/main.o,$(OBSERVER_O))

@@ -6,6 +6,8 @@
 
 #include "bpf/wire_stack.h"
 
+#if defined(__TARGET_ARCH_x86)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -160,5 +162,18 @@ static __always_inline void code_update(u64 mm_id, u64 code_order)
 	if (list->space.more)
 		shared.reader_sleeps = 1;
 }
+
+#else
+
+static __noinline int code_add(u64 at)
+{
+	return 0;
+}
+
+static __always_inline void code_update(u64 mm_id, u64 code_order)
+{
+}
+
+#endif
 
 #endif

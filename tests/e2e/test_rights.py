@@ -4,7 +4,9 @@
 where no source was asked for, and nobody watches a process that the kernel would not let them trace."""
 
 import ctypes
+import grp
 import os
+import shutil
 import struct
 
 import harness
@@ -13,6 +15,8 @@ from harness import HEAPTRACE, Process, new_path, once, prog, run
 NOBODY = 65534
 EPERM, EINVAL, ENOSYS = 1, 22, 38
 BPF_CALL = {"x86_64": 321, "aarch64": 280}
+# include/uapi/linux/capability.h
+CAPS = {"DAC_READ_SEARCH": 2, "KILL": 5, "SYS_PTRACE": 19, "PERFMON": 38, "BPF": 39, "CHECKPOINT_RESTORE": 40}
 
 
 def with_caps(*names):
@@ -135,6 +139,69 @@ def no_type_information(t):
         t.skip("all", "nothing can be mounted here")
         return
     falls_back(t, hide, ["/sys/kernel/btf/vmlinux"], "no BTF")
+
+
+def caps_of(pid):
+    """What /proc says that it has in force, or can have again; whether it can gain any by an exec."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        fields = dict(line.split(":", 1) for line in file if ":" in line)
+    held = int(fields["CapEff"], 16) | int(fields["CapPrm"], 16) | int(fields["CapAmb"], 16)
+    return {name for name, bit in CAPS.items() if held >> bit & 1}, held & ~sum(1 << bit for bit in CAPS.values()), fields["NoNewPrivs"].strip()
+
+
+def running(t, command, may, name, command_caps=None):
+    """What the observer may hold while it runs, and what the command under it must."""
+    path = place()
+    with Process([*command, "-s", "bpf", "-f", "jsonl", "-o", path, "--", prog("hold"), "0"]) as observer:
+        observer.until("ready")
+        child = observer.ask("map 9")["pid"]
+        caps, others, never = caps_of(observer.pid)
+        t.ok({"BPF", "PERFMON"} <= caps <= may and not others, f"{name}: the observer keeps only what it needs", caps, hex(others))
+        t.equal(never, "1", f"{name}: and can gain nothing")
+        if command_caps is not None:
+            t.equal(caps_of(child)[:2], (command_caps, 0), f"{name}: its command has what it would have without")
+        observer.say("quit")
+        done = harness.Run(*observer.finish(), path)
+    t.balanced(done, name)
+    t.agrees(done)
+
+
+@once
+def given_up(t):
+    if is_root(t):
+        running(t, [HEAPTRACE], set(CAPS), "as root")
+        running(t, [*with_caps("bpf", "perfmon"), HEAPTRACE], {"BPF", "PERFMON"}, "with two", {"BPF", "PERFMON"})
+
+
+@once
+def file_capabilities(t):
+    """make install SETCAP=1: members of the group observe without root, nobody else can run it."""
+    if not is_root(t):
+        return
+    missing = [name for name in ("make", "setcap", "setpriv") if not shutil.which(name)]
+    if missing:
+        t.skip("all", f"not installed: {', '.join(missing)}")
+        return
+    root, group = new_path("-installed"), grp.getgrnam("adm").gr_gid
+    done = run(["make", "-s", "-o", "all", "install", "SETCAP=1", f"SETCAP_GROUP={group}", "PREFIX=/usr", f"DESTDIR={root}",
+                f"BUILD={os.path.dirname(HEAPTRACE)}"])
+    if not t.equal(done.rc, 0, "it is installed", done):
+        return
+    program = f"{root}/usr/bin/heaptrace"
+    # setpriv itself still has root's rights when it executes: env has none.
+    plain = ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--inh-caps=-all"]
+    member, stranger = [*plain, "--groups", str(group), "env", program], [*plain, "--clear-groups", "env", program]
+    running(t, member, {"BPF", "PERFMON"}, "a member of the group", set())
+    t.ok("--source auto takes bpf" in run([*member, "doctor"]).out, "doctor says that it works", run([*member, "doctor"]))
+    with Process([*plain, "--clear-groups", prog("hold"), "0"]) as held:
+        held.until("ready")
+        path = place()
+        done = run([*member, "-s", "bpf", "-f", "jsonl", "-o", path, "-d", "0.2", "-p", str(held.pid)])
+        done.path = path
+        t.balanced(done, "a member of the group: -p of their own")
+    refused = run([*stranger, "--version"])
+    t.ok(refused.rc != 0 and "ermission denied" in refused.err, "nobody else can run it", refused)
+    t.equal(run([HEAPTRACE, "--version"]).rc, 0, "which is not for want of the program")
 
 
 if __name__ == "__main__":
