@@ -189,57 +189,54 @@ out:
 	return err;
 }
 
-int ptrmap_find(struct ptrmap *map, const void *ptr, struct ptrmap_value *out)
+/* Locks the shard of @ptr. Its entry, or NULL where it is not in the map. */
+static struct ptrmap_entry *lock_entry(struct ptrmap *map, const void *ptr, struct ptrmap_shard **out_shard)
 {
 	uint64_t hash = ptrmap_hash((uintptr_t)ptr);
 	struct ptrmap_shard *shard = shard_of(map, hash);
-	const struct ptrmap_entry *entry;
-	int err = -ENOENT;
+	struct ptrmap_entry *entry;
 
 	pthread_mutex_lock(&shard->lock);
 	entry = shard_probe(shard, (uintptr_t)ptr, hash);
-	if (entry->key != 0) {
+	*out_shard = shard;
+	return entry->key ? entry : NULL;
+}
+
+int ptrmap_find(struct ptrmap *map, const void *ptr, struct ptrmap_value *out)
+{
+	struct ptrmap_shard *shard;
+	const struct ptrmap_entry *entry = lock_entry(map, ptr, &shard);
+
+	if (entry)
 		*out = entry->value;
-		err = 0;
-	}
 	pthread_mutex_unlock(&shard->lock);
-	return err;
+	return entry ? 0 : -ENOENT;
 }
 
 int ptrmap_remove(struct ptrmap *map, const void *ptr, struct ptrmap_value *out)
 {
-	uint64_t hash = ptrmap_hash((uintptr_t)ptr);
-	struct ptrmap_shard *shard = shard_of(map, hash);
-	struct ptrmap_entry *entry;
-	int err = -ENOENT;
+	struct ptrmap_shard *shard;
+	const struct ptrmap_entry *entry = lock_entry(map, ptr, &shard);
+	bool found = entry != NULL;
 
-	pthread_mutex_lock(&shard->lock);
-	entry = shard_probe(shard, (uintptr_t)ptr, hash);
-	if (entry->key != 0) {
+	if (found) {
 		*out = entry->value;
 		shard_erase(shard, entry);
 		shard_shrink(shard, map->first_capacity);
-		err = 0;
 	}
 	pthread_mutex_unlock(&shard->lock);
-	return err;
+	return found ? 0 : -ENOENT;
 }
 
 int ptrmap_update(struct ptrmap *map, const void *ptr, struct ptrmap_value value)
 {
-	uint64_t hash = ptrmap_hash((uintptr_t)ptr);
-	struct ptrmap_shard *shard = shard_of(map, hash);
-	struct ptrmap_entry *entry;
-	int err = -ENOENT;
+	struct ptrmap_shard *shard;
+	struct ptrmap_entry *entry = lock_entry(map, ptr, &shard);
 
-	pthread_mutex_lock(&shard->lock);
-	entry = shard_probe(shard, (uintptr_t)ptr, hash);
-	if (entry->key != 0) {
+	if (entry)
 		entry->value = value;
-		err = 0;
-	}
 	pthread_mutex_unlock(&shard->lock);
-	return err;
+	return entry ? 0 : -ENOENT;
 }
 
 size_t ptrmap_count(struct ptrmap *map)
