@@ -7,6 +7,8 @@
 #include "bpf/wire_stack.h"
 
 #define WINDOW_WORDS 8
+#define WALK_WORDS   64
+#define WALK_SPAN    4096u
 
 struct table_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -38,6 +40,19 @@ enum walk_end {
 	WALK_UNKNOWN, /* user space may know more */
 };
 
+/* What a walk depends on, besides the code: the words of the stack that it has read, and registers as they were when it
+ * began. */
+struct walk_words {
+	u64 from;	    /* the innermost frame's stack pointer */
+	u32 count;	    /* more than WALK_WORDS: not all are here */
+	u32 span;	    /* bytes from there to the end of the outermost one */
+	u32 initial;	    /* bits of the registers that are as they were */
+	u32 registers;	    /* bits of those of them that were used */
+	u64 rbp_at, rbx_at; /* where they were read, 0 where that is noted or they were not */
+	u16 at[WALK_WORDS]; /* in words from there */
+	u64 value[WALK_WORDS];
+};
+
 /* The frame that a walk has come to. */
 struct walk_frame {
 	u64 regs[STACK_REGISTERS];
@@ -50,6 +65,7 @@ struct walk_frame {
 	u32 known; /* bits of the registers that are known */
 	u32 exact; /* pc is the next instruction's address, not the end of a call */
 	u32 outer; /* it is not the innermost one */
+	struct walk_words words;
 };
 
 /* The functions that are not static are verified once, by themselves, and not again in each state that they are called
@@ -117,18 +133,57 @@ __noinline int rule_find(struct walk_frame *frame, u32 index, u64 pc)
 	return WALK_ON;
 }
 
-/* Reads what was saved as @how says, at @off, into *@out. Where that is the CFA it was read with the window, mostly. */
-static __always_inline bool saved_read(struct walk_frame *frame, u32 how, s32 off, u64 *out)
+/* Notes that @value was read at @address. */
+static __always_inline void word_note(struct walk_words *words, u64 address, u64 value)
 {
-	u64 address = frame->cfa + (s64)off;
-	u32 word = (u32)(off + WINDOW_WORDS * 8);
+	u64 off = address - words->from;
+	u32 count = words->count;
 
+	if (count >= WALK_WORDS || off & 7 || off >= WALK_SPAN) {
+		words->count = WALK_WORDS + 1;
+		return;
+	}
+	words->at[count] = off >> 3;
+	words->value[count] = value;
+	words->count = count + 1;
+	if (off + 8 > words->span)
+		words->span = off + 8;
+}
+
+/* Notes that register @reg was used: what was read into it matters only then. */
+static __always_inline void register_note(struct walk_frame *frame, u32 reg)
+{
+	struct walk_words *words = &frame->words;
+
+	words->registers |= words->initial & 1u << reg;
+	if (reg == STACK_RBP && words->rbp_at) {
+		word_note(words, words->rbp_at, frame->regs[STACK_RBP]);
+		words->rbp_at = 0;
+	}
+	if (reg == STACK_RBX && words->rbx_at) {
+		word_note(words, words->rbx_at, frame->regs[STACK_RBX]);
+		words->rbx_at = 0;
+	}
+}
+
+/* Where what was saved as @how says, at @off, is. */
+static __always_inline u64 saved_at(struct walk_frame *frame, u32 how, s32 off)
+{
 	if (how == SAVED_RSP)
-		address = frame->regs[STACK_RSP] + (s64)off;
-	else if (how == SAVED_RBP)
-		address = frame->regs[STACK_RBP] + (s64)off;
-	else if (frame->window_read && word < WINDOW_WORDS * 8 && !(word & 7)) {
-		*out = frame->window[word >> 3 & (WINDOW_WORDS - 1)];
+		return frame->regs[STACK_RSP] + (s64)off;
+	if (how != SAVED_RBP)
+		return frame->cfa + (s64)off;
+	register_note(frame, STACK_RBP);
+	return frame->regs[STACK_RBP] + (s64)off;
+}
+
+/* Reads it into *@out. Where that is near the CFA it was read with the window, mostly. */
+static __always_inline bool saved_read(struct walk_frame *frame, u64 address, u64 *out)
+{
+	u64 off = address - (frame->cfa - WINDOW_WORDS * 8);
+
+	if (frame->window_read && off < WINDOW_WORDS * 8 && !(off & 7)) {
+		*out = frame->window[off >> 3 & (WINDOW_WORDS - 1)];
 		return true;
 	}
 	return !bpf_probe_read_user(out, sizeof(*out), (const void *)address);
@@ -149,10 +204,14 @@ static __always_inline u32 cfa_find(struct walk_frame *frame)
 	}
 	if ((rule->cfa != RULE_REG && rule->cfa != RULE_DEREF) || !(frame->known >> reg & 1))
 		return WALK_UNKNOWN;
+	register_note(frame, reg);
 	base += (s64)rule->off;
 	if (rule->cfa == RULE_DEREF) {
-		if (bpf_probe_read_user(&base, sizeof(base), (const void *)base))
+		u64 at = base;
+
+		if (bpf_probe_read_user(&base, sizeof(base), (const void *)at))
 			return WALK_STOPPED;
+		word_note(&frame->words, at, base);
 		base += (s64)rule->add;
 	}
 	frame->cfa = base;
@@ -162,7 +221,7 @@ static __always_inline u32 cfa_find(struct walk_frame *frame)
 /* From a frame to its caller, by the frame's rule. */
 __noinline int caller_find(struct walk_frame *frame)
 {
-	u64 rbp, rbx, pc = 0;
+	u64 rbp, rbx, at, rbp_at, rbx_at, pc = 0;
 	u32 end, saved;
 
 	if (!frame)
@@ -175,14 +234,27 @@ __noinline int caller_find(struct walk_frame *frame)
 		return end;
 	frame->window_read = !bpf_probe_read_user(frame->window, sizeof(frame->window),
 						  (const void *)(frame->cfa - sizeof(frame->window)));
-	if (!saved_read(frame, RULE_SAVED_RA(saved), frame->rule.ra, &pc))
+	at = saved_at(frame, RULE_SAVED_RA(saved), frame->rule.ra);
+	if (!saved_read(frame, at, &pc))
 		return WALK_STOPPED;
-	if (RULE_SAVED_RBP(saved) != SAVED_NOT && !saved_read(frame, RULE_SAVED_RBP(saved), frame->rule.rbp, &rbp))
-		return WALK_STOPPED;
-	if (RULE_SAVED_RBX(saved) != SAVED_NOT && !saved_read(frame, RULE_SAVED_RBX(saved), frame->rule.rbx, &rbx))
-		return WALK_STOPPED;
-	if (!frame->outer && RULE_SAVED_RA(saved) == SAVED_CFA)
-		frame->slot = frame->cfa + (s64)frame->rule.ra;
+	word_note(&frame->words, at, pc);
+	if (!frame->outer)
+		frame->slot = RULE_SAVED_RA(saved) == SAVED_CFA ? at : 0;
+	rbp_at = saved_at(frame, RULE_SAVED_RBP(saved), frame->rule.rbp);
+	rbx_at = saved_at(frame, RULE_SAVED_RBX(saved), frame->rule.rbx);
+	if (RULE_SAVED_RBP(saved) != SAVED_NOT) {
+		if (!saved_read(frame, rbp_at, &rbp))
+			return WALK_STOPPED;
+		frame->words.initial &= ~(1 << STACK_RBP);
+		frame->words.rbp_at = rbp_at;
+	}
+	if (RULE_SAVED_RBX(saved) != SAVED_NOT) {
+		if (!saved_read(frame, rbx_at, &rbx))
+			return WALK_STOPPED;
+		frame->words.initial &= ~(1 << STACK_RBX);
+		frame->words.rbx_at = rbx_at;
+	}
+	frame->words.initial &= 1 << STACK_RBP | 1 << STACK_RBX;
 	frame->regs[STACK_RSP] = frame->cfa;
 	frame->regs[STACK_RBP] = rbp;
 	frame->regs[STACK_RBX] = rbx;
@@ -202,10 +274,14 @@ __noinline int pointer_step(struct walk_frame *frame)
 	if (!frame)
 		return WALK_STOPPED;
 	rbp = frame->regs[STACK_RBP];
+	register_note(frame, STACK_RBP);
 	if (!rbp)
 		return WALK_WHOLE;
 	if (rbp & 7 || rbp < frame->regs[STACK_RSP] || bpf_probe_read_user(pair, sizeof(pair), (const void *)rbp))
 		return WALK_STOPPED;
+	frame->words.initial = 0;
+	frame->words.rbp_at = rbp;
+	word_note(&frame->words, rbp + 8, pair[1]);
 	frame->regs[STACK_RSP] = rbp + 16;
 	frame->regs[STACK_RBP] = pair[0];
 	frame->known = 1 << STACK_RSP | 1 << STACK_RBP;

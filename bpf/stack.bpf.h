@@ -6,6 +6,7 @@
 #define HEAPTRACE_STACK_BPF_H
 
 #include "bpf/frame.bpf.h"
+#include "bpf/memo.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -33,9 +34,10 @@ struct {
 
 struct walk {
 	struct walk_frame frame;
-	u64 mm_id, code_order; /* whose stack it is */
-	u32 end;	       /* enum walk_end */
-	u32 mapping;	       /* that the last frame was in */
+	u64 mm_id, code_order;	/* whose stack it is */
+	u32 end;		/* enum walk_end */
+	u32 mapping;		/* that the last frame was in */
+	u64 top[WALK_SPAN / 8]; /* of the user's stack, to be compared */
 	struct wire_stack stack;
 	struct wire_stack_copy copy;
 };
@@ -79,6 +81,7 @@ static __always_inline u32 rule_step(struct walk *walk, struct wire_space *space
 	if (!mapping) {
 		if (space->more)
 			return WALK_UNKNOWN;
+		register_note(frame, STACK_RBP);
 		if (!frame->regs[STACK_RBP] || frame->regs[STACK_RBP] - frame->regs[STACK_RSP] > JIT_FRAME)
 			return WALK_STOPPED;
 		return pointer_step(frame);
@@ -147,6 +150,12 @@ static __always_inline void frame_begin(struct walk *walk)
 	frame->exact = 1;
 	frame->outer = 0;
 	frame->slot = 0;
+	frame->words.from = frame->regs[STACK_RSP];
+	frame->words.count = 0;
+	frame->words.span = 0;
+	frame->words.initial = 0xffff;
+	frame->words.rbp_at = frame->words.rbx_at = 0;
+	frame->words.registers = 1 << STACK_RSP;
 	walk->end = WALK_ON;
 	walk->mapping = 0;
 	walk->stack.count = 0;
@@ -209,10 +218,46 @@ dropped:
 	return 0;
 }
 
+/* Whether the stack at hand is the one of @memo, which the reader still has. Then the walk is as if it had been made. */
+static __always_inline bool memo_holds(const struct memo *memo, struct walk *walk)
+{
+	u32 span = memo->words.span;
+	u64 id = memo->id;
+	u64 differ = (memo->mm_id ^ walk->mm_id) | (memo->code_order ^ walk->code_order) | (memo->pc ^ walk->copy.pc);
+
+	for (u32 i = 0; i < STACK_REGISTERS; i++)
+		if (memo->words.registers >> i & 1)
+			differ |= memo->regs[i] ^ walk->copy.regs[i];
+	if (differ || span > WALK_SPAN || !bpf_map_lookup_elem(&sent_stacks, &id))
+		return false;
+	if (bpf_probe_read_user(walk->top, span, (const void *)walk->copy.regs[STACK_RSP]) ||
+	    !words_match(&memo->words, walk->top))
+		return false;
+	walk->frame.slot = memo->slot;
+	walk->stack.frames[1] = memo->caller;
+	walk->stack.id = id;
+	return true;
+}
+
+static __always_inline void memo_keep(struct memo *memo, const struct walk *walk)
+{
+	if (!walk->stack.id || walk->frame.words.count > WALK_WORDS)
+		return;
+	memo->mm_id = walk->mm_id;
+	memo->code_order = walk->code_order;
+	memo->pc = walk->copy.pc;
+	__builtin_memcpy(memo->regs, walk->copy.regs, sizeof(memo->regs));
+	memo->id = walk->stack.id;
+	memo->slot = walk->frame.slot;
+	memo->caller = walk->stack.frames[1];
+	memo->words = walk->frame.words;
+}
+
 /* Walks what this CPU's walk was made ready for. 0; the id is left in the walk's stack. */
 __noinline int walk_run(void)
 {
 	struct walk_context context = {};
+	struct memo *memo = NULL;
 	struct walk *walk;
 	u32 zero = 0;
 	u64 mm_id;
@@ -222,6 +267,9 @@ __noinline int walk_run(void)
 		return 0;
 	context.walk = walk;
 	if (config.stacks == WIRE_STACKS_CFI) {
+		memo = memo_at(walk->copy.pc, walk->copy.regs[STACK_RSP]);
+		if (memo && memo_holds(memo, walk))
+			return 0;
 		mm_id = walk->mm_id;
 		context.space = bpf_map_lookup_elem(&spaces, &mm_id);
 		walk->frame.slot = 0;
@@ -232,7 +280,13 @@ __noinline int walk_run(void)
 	}
 	frame_begin(walk);
 	bpf_loop(STACK_DEPTH, walk_step, &context, 0);
-	walk->stack.id = walk->end == WALK_UNKNOWN ? copy_send(walk) : stack_send(walk);
+	if (walk->end == WALK_UNKNOWN) {
+		walk->stack.id = copy_send(walk);
+		return 0;
+	}
+	walk->stack.id = stack_send(walk);
+	if (memo)
+		memo_keep(memo, walk);
 	return 0;
 }
 
