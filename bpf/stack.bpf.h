@@ -164,7 +164,7 @@ static __always_inline void frame_begin(struct walk *walk)
 	frame_note(walk);
 }
 
-/* Sends what user space needs to walk the stack. Returns its id, 0 where it did not fit. */
+/* Sends what user space needs to walk the stack. Returns its id. */
 static __noinline u64 copy_send(struct walk *walk)
 {
 	struct wire_stack_copy *copy = &walk->copy;
@@ -192,10 +192,10 @@ static __noinline u64 copy_send(struct walk *walk)
 	return copy->id;
 dropped:
 	__sync_fetch_and_add(&shared.stats.dropped_stacks, 1);
-	return 0;
+	return STACK_ID_LOST;
 }
 
-/* Has the reader know the stack walked. Returns its id, 0 where it did not fit. */
+/* Has the reader know the stack walked. Returns its id. */
 static __noinline u64 stack_send(struct walk *walk)
 {
 	struct wire_stack *stack = &walk->stack;
@@ -215,7 +215,7 @@ static __noinline u64 stack_send(struct walk *walk)
 	return id;
 dropped:
 	__sync_fetch_and_add(&shared.stats.dropped_stacks, 1);
-	return 0;
+	return STACK_ID_LOST;
 }
 
 /* Whether the stack at hand is the one of @memo, which the reader still has. Then the walk is as if it had been made. */
@@ -241,7 +241,7 @@ static __always_inline bool memo_holds(const struct memo *memo, struct walk *wal
 
 static __always_inline void memo_keep(struct memo *memo, const struct walk *walk)
 {
-	if (!walk->stack.id || walk->frame.words.count > WALK_WORDS)
+	if (walk->stack.id == STACK_ID_LOST || walk->frame.words.count > WALK_WORDS)
 		return;
 	memo->mm_id = walk->mm_id;
 	memo->code_order = walk->code_order;
@@ -342,7 +342,7 @@ static __always_inline bool is_same_code(struct task_state *ts, u64 ip, u64 sp)
 	struct fault_code *code = &ts->code;
 	u64 caller = 0;
 
-	if (!code->stack || sp != code->sp)
+	if (!code->stack || code->stack == STACK_ID_LOST || sp != code->sp)
 		return false;
 	if (ip == code->ip && !code->slot)
 		return true;

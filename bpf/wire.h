@@ -80,7 +80,7 @@ struct wire_change {
 	u64 args[6];
 	s64 ret;
 	u64 order;
-	u64 stack; /* id of a stack or of a copy, 0 = none */
+	u64 stack; /* id of a stack or of a copy, or STACK_ID_LOST; 0 = none */
 	s32 nr;
 	u32 returned;
 	struct wire_pages delta;

@@ -161,6 +161,9 @@ struct wire_stack_copy {
 /* Ids of copies have this bit, those of stacks do not. */
 #define STACK_ID_COPY (1ull << 63)
 
+/* Says that a stack was to be taken, and that the ring had no room for it. */
+#define STACK_ID_LOST (~0ull)
+
 /* One step of the hash that an id is; begins with the session's seed. */
 static inline u64 stack_hash(u64 hash, u64 address)
 {

@@ -84,6 +84,7 @@ struct event_change {
 	const struct frame *stack; /* innermost first */
 	unsigned int stack_len;	   /* 0: no stack was taken */
 	bool stack_complete;	   /* the walk reached the thread's start routine */
+	bool stack_lost;	   /* one was to be taken, and did not arrive */
 	uint64_t stack_id;	   /* rows of one mm with the same id have the same addresses; 0: not known to */
 };
 

@@ -29,6 +29,7 @@ static const struct recording_key change_keys[] = {
 	{ KEY("frame", FRAMES, change.stack) },
 	{ KEY("stack", CHAIN, change.stack_id) },
 	{ KEY("complete", BOOL, change.stack_complete) },
+	{ KEY("stack_lost", BOOL, change.stack_lost) },
 	{ END },
 };
 

@@ -24,7 +24,7 @@ struct model {
 	struct map mms;	     /* by id: struct mm */
 	struct map pids;     /* of processes with an mm of their own that have not ended; the values say nothing */
 	struct mm *last;     /* most events are of the same mm as the one before */
-	uint64_t processes, events, mm_count, balanced_mms, lost_events;
+	uint64_t processes, events, mm_count, balanced_mms, lost_events, lost_stacks;
 };
 
 struct model *model_new(record_fn fn, void *ctx)
@@ -168,6 +168,7 @@ static int feed_change(struct model *model, const struct event *event)
 	int err;
 
 	model->events++;
+	model->lost_stacks += event->change.stack_lost;
 	if (!mm)
 		return emit_event(model, event, NULL, NULL);
 	err = ledger_add(mm->ledger, event);
@@ -238,6 +239,7 @@ void model_count(const struct model *model, struct record_end *end)
 	end->mms = model->mm_count;
 	end->balanced_mms = model->balanced_mms;
 	end->lost_events = model->lost_events;
+	end->lost_stacks = model->lost_stacks;
 }
 
 unsigned int model_open_mms(const struct model *model)

@@ -91,6 +91,7 @@ struct record_end {
 	int code, signal; /* of CMD */
 	uint64_t processes, events, mms, balanced_mms;
 	uint64_t lost_events;
+	uint64_t lost_stacks; /* rows whose call chain did not arrive */
 };
 
 struct record {

@@ -97,6 +97,11 @@ void headtext_add_end(struct buf *buf, const struct textstyle *style, const stru
 		buf_add_str(buf, "; ");
 		add_counted(buf, end->lost_events, "record lost", "records lost");
 	}
+	if (end->lost_stacks) {
+		buf_add_str(buf, "; ");
+		add_counted(buf, end->lost_stacks, "call chain lost", "call chains lost");
+		buf_add_str(buf, " (a larger --ring may keep them)");
+	}
 	text_color_end(buf, style, good ? COLOR_BOLD : COLOR_ERROR);
 	buf_add_char(buf, '\n');
 }

@@ -213,6 +213,8 @@ static void write_change(struct buf *line, const struct record *record)
 		add_frame(line, &change->stack[i]);
 	json_close_array(line);
 	json_bool(line, "stack_complete", change->stack_len && change->stack_complete);
+	if (change->stack_lost)
+		json_bool(line, "stack_lost", true);
 	json_u64(line, "folded", change->folded);
 	json_bool(line, "attributed", change->attributed);
 	json_str(line, "text", change->text);
@@ -322,6 +324,7 @@ static void write_end(struct buf *line, const struct record_end *end)
 	json_u64(line, "mms", end->mms);
 	json_u64(line, "balanced_mms", end->balanced_mms);
 	json_u64(line, "lost_events", end->lost_events);
+	json_u64(line, "lost_stacks", end->lost_stacks);
 }
 
 static int jsonl_write(void *report, const struct record *record)

@@ -123,12 +123,15 @@ void stack_store_fill(struct stack_store *store, uint64_t id, struct event_chang
 {
 	const struct stack *stack;
 
+	if (!id)
+		return;
 	if (id & STACK_ID_COPY) {
 		const struct alias *alias = either(&store->now.aliases, &store->last.aliases, id);
 
 		id = alias ? alias->id : 0;
 	}
 	stack = id ? either(&store->now.stacks, &store->last.stacks, id) : NULL;
+	change->stack_lost = !stack;
 	if (!stack)
 		return;
 	for (uint32_t i = 0; i < stack->count; i++) {

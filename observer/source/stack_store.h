@@ -31,8 +31,8 @@ bool stack_store_full(const struct stack_store *store);
 /* Begins a new generation, and forgets the one before the last. */
 void stack_store_turn(struct stack_store *store);
 
-/* Writes the stack that a row names by @id into @change. The frames are the store's until its next call. Nothing is
- * known of an unknown id. */
+/* Writes the stack that a row names by @id into @change. The frames are the store's until its next call. An id that is not
+ * known, or no longer, is that of a lost one; 0 says that there is none. */
 void stack_store_fill(struct stack_store *store, uint64_t id, struct event_change *change);
 
 #endif
