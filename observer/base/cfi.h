@@ -82,4 +82,7 @@ typedef int (*cfi_row_fn)(void *ctx, uint64_t start, uint64_t end, const struct 
  * handed over), or what @fn returned. */
 int cfi_rows(const struct cfi *cfi, const struct cfi_fde *fde, cfi_row_fn fn, void *ctx);
 
+/* How many bytes of instructions cfi_rows() goes through for a function: many functions may share long ones. */
+size_t cfi_work(const struct cfi *cfi, const struct cfi_fde *fde);
+
 #endif

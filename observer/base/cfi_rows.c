@@ -338,3 +338,15 @@ int cfi_rows(const struct cfi *cfi, const struct cfi_fde *fde, cfi_row_fn fn, vo
 	got = run(&machine, entry.pos, entry.end);
 	return got ? got : advance(&machine, machine.end);
 }
+
+size_t cfi_work(const struct cfi *cfi, const struct cfi_fde *fde)
+{
+	struct cfi_cie cie = { .offset = SIZE_MAX };
+	struct cfi_entry entry;
+	struct cfi_fde self;
+	size_t pos = fde->offset;
+
+	if (pos >= cfi->len || !cfi_entry_next(cfi, &pos, &entry) || cfi_entry_fde(cfi, &entry, &cie, &self))
+		return 0;
+	return cie.code_end - cie.code + (entry.end - entry.pos);
+}

@@ -308,6 +308,7 @@ static int functions_take(struct compiler *compiler)
 {
 	const struct cfi *cfi = compiler->cfi;
 	int err = row_add(compiler, compiler->base, RULE_INDEX_NONE);
+	size_t work = 0;
 
 	for (size_t i = 0; i < cfi->fde_count && !err; i++) {
 		const struct cfi_fde *fde = &cfi->fdes[i];
@@ -319,6 +320,9 @@ static int functions_take(struct compiler *compiler)
 			compiler->end = cfi->fdes[i + 1].start;
 		if (compiler->end <= fde->start)
 			continue;
+		work += cfi_work(cfi, fde);
+		if (work > TABLE_WORK_MAX)
+			return -E2BIG;
 		compiler->told = fde->start;
 		err = cfi_rows(cfi, fde, row_take, compiler);
 		/* Nothing is known of what is behind a mistake. */

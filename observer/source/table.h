@@ -14,6 +14,9 @@
 #define TABLE_ROWS_MAX	(8u << 20)
 #define TABLE_RULES_MAX 65535u
 
+/* Bytes of instructions of one object at most, those that functions share counted for each: about a second's work. */
+#define TABLE_WORK_MAX ((size_t)128 << 20)
+
 /* A row holds from its address to the next one's. */
 struct table {
 	uint64_t base;	/* the object's address that pcs count from */

@@ -4,6 +4,7 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <glob.h>
@@ -378,12 +379,59 @@ static void nothing_to_compile(void **state)
 	table_free(NULL);
 }
 
+#define SHARED_BYTES  500u
+#define SHARED_STARTS 0x1000u
+
+/* Adds @size bytes of @value, little-endian. */
+static void add(uint8_t *data, size_t *len, uint64_t value, unsigned int size)
+{
+	for (unsigned int i = 0; i < size; i++)
+		data[(*len)++] = (uint8_t)(value >> i * 8);
+}
+
+/* Many functions that share instructions which take long: few of them are compiled, more are refused before much time is lost. */
+static void work_is_bounded(void **state)
+{
+	const struct object_segment segment = { .size = 16 << 20, .addr = SHARED_STARTS };
+	const unsigned int counts[] = { 10, 300000 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		uint8_t *data = calloc(1, SHARED_BYTES + 64 + counts[i] * 24);
+		struct unwind_object object = { .segments = { segment }, .segment_count = 1 };
+		struct table *table = NULL;
+		size_t len = 0;
+		int err;
+
+		assert_non_null(data);
+		add(data, &len, SHARED_BYTES + 9, 4); /* the CIE: instructions that do nothing */
+		add(data, &len, 0, 4);
+		add(data, &len, 0x78010001, 4); /* version 1, no augmentation, factors 1 and -8 */
+		add(data, &len, STACK_RA, 1);
+		len = SHARED_BYTES + 13;
+		for (unsigned int fde = 0; fde < counts[i]; fde++) {
+			add(data, &len, 20, 4);
+			add(data, &len, len, 4);
+			add(data, &len, SHARED_STARTS + fde * 16, 8);
+			add(data, &len, 16, 8);
+		}
+		assert_int_equal(cfi_init(&object.frames[0], data, len, 0, false), 0);
+		assert_int_equal(object.frames[0].fde_count, counts[i]);
+		err = table_compile(&object, &table);
+		assert_int_equal(err, i ? -E2BIG : 0);
+		table_free(table);
+		cfi_free(&object.frames[0]);
+		free(data);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_libdw),  cmocka_unit_test(few_are_other),
 		cmocka_unit_test(pages_find_all),     cmocka_unit_test(pages_of_any_size),
 		cmocka_unit_test(nothing_to_compile), cmocka_unit_test(giant),
+		cmocka_unit_test(work_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
