@@ -5,6 +5,7 @@
 #include "base/procfs.h"
 #include "options.h"
 #include "source/bpf_kernel.h"
+#include "source/bpf_stacks.h"
 #include "source/source.h"
 
 #include <errno.h>
@@ -133,13 +134,20 @@ static void mechanisms_print(const struct bpf_kernel_side *side)
 	       found & WIRE_FOUND_VMA_ITER ? "by the kernel's iterator"
 	       : found & WIRE_FOUND_MAPLE  ? "by walking the maple tree (the kernel has no iterator for programs)"
 					   : "not known: rows on them name no region");
+	printf("     %-20s %s\n", "call stacks",
+	       bpf_stacks_mode(SOURCE_STACKS_AUTO) != WIRE_STACKS_CFI
+		       ? "none: the registers of this architecture are not known; the ptrace source takes them"
+	       : found & WIRE_FOUND_VMA_ITER
+		       ? "walked in the kernel by .eh_frame, from copies where that is not compiled yet"
+		       : "walked in the kernel by .eh_frame, from copies (the kernel has no iterator for programs) where "
+			 "heaptrace has not read yet what was mapped");
 	printf("     %-20s %s\n", "end of a process",
 	       found & WIRE_FOUND_EXIT_GROUP ? "by sched_process_exit" : "by the count of living threads");
 }
 
 static int try_programs(struct diag *diag)
 {
-	struct bpf_kernel_config config = { .follow = true };
+	struct bpf_kernel_config config = { .follow = true, .stacks = bpf_stacks_mode(SOURCE_STACKS_AUTO) };
 	struct bpf_kernel_side *side = NULL;
 	int err = bpf_kernel_load(&config, &side, diag);
 

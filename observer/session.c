@@ -20,7 +20,7 @@
 /* How long the report may wait for events before what is written is shown. */
 #define TAKE_MS	    100
 #define FLUSH_NS    200000000ull
-#define QUEUE_BYTES (8u << 20)
+#define QUEUE_BYTES (6u << 20)
 
 struct session {
 	const struct options *options;

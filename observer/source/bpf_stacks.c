@@ -55,11 +55,11 @@ enum wire_stacks bpf_stacks_mode(enum source_stacks stacks)
 #ifdef __x86_64__
 	switch (stacks) {
 	case SOURCE_STACKS_NONE:
-	case SOURCE_STACKS_AUTO: /* not before short programs have them whole */
 		break;
 	case SOURCE_STACKS_FP:
 		return WIRE_STACKS_FP;
 	case SOURCE_STACKS_DWARF:
+	case SOURCE_STACKS_AUTO:
 		return WIRE_STACKS_CFI;
 	}
 #else

@@ -15,7 +15,7 @@ enum source_stacks {
 	SOURCE_STACKS_NONE,
 	SOURCE_STACKS_FP,    /* along frame pointers */
 	SOURCE_STACKS_DWARF, /* by call frame information */
-	SOURCE_STACKS_AUTO,  /* as the source does best; a source may take none then */
+	SOURCE_STACKS_AUTO,  /* as the source does best; none where it cannot take any */
 };
 
 /* What to watch and how. The strings and arrays belong to the caller and outlive the source. */
