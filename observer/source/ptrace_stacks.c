@@ -194,6 +194,7 @@ void stacks_take(struct tracer *tracer, struct ptrace_task *task)
 	if (!task->stack)
 		return;
 	task->stack->count = 0;
+	task->stack->complete = task->stack->unmapped = false;
 	stacks->page_size = (size_t)tracer->page_size;
 	stacks->used = 0;
 	stacks->task = task;
