@@ -26,6 +26,7 @@ struct ptrace_source {
 	pid_t tracer;
 	int ready_fd; /* ends when the tracer does */
 	bool busy;    /* the last look found events */
+	bool ended;   /* the tracer has, and all that it wrote is there */
 };
 
 static struct ptrace_source *ptrace_of(struct source *source)
@@ -117,28 +118,28 @@ static int ptrace_open(const struct source_config *config, struct source **ret_s
 	return 0;
 }
 
-/* Sleeps until the tracer wakes us, or for @timeout_ms. True if the tracer has ended. */
-static bool tracer_wait(struct ptrace_source *ptrace, int timeout_ms)
+/* Sleeps until the tracer wakes us or ends, or for @timeout_ms. */
+static void tracer_wait(struct ptrace_source *ptrace, int timeout_ms)
 {
 	struct pollfd fds[] = { { .fd = ptrace->shared->wake_fd, .events = POLLIN }, { .fd = ptrace->ready_fd } };
 	uint64_t count;
 
 	if (poll(fds, 2, timeout_ms) <= 0)
-		return false;
+		return;
 	if (fds[0].revents)
 		(void)!read(ptrace->shared->wake_fd, &count, sizeof(count));
-	return fds[1].revents;
+	ptrace->ended = fds[1].revents;
 }
 
 static int ptrace_poll(struct source *source, int timeout_ms, event_fn fn, void *ctx)
 {
 	struct ptrace_source *ptrace = ptrace_of(source);
 	struct ptrace_shared *shared = ptrace->shared;
-	bool finished, ended = false;
+	bool finished;
 	int count;
 
 	if (ptrace->busy)
-		ended = tracer_wait(ptrace, timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
+		tracer_wait(ptrace, timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
 	for (int look = 0; look < 2; look++) {
 		/* Asked before the look: what was written before it is found by the look. */
 		finished = atomic_load(&shared->finished);
@@ -148,7 +149,7 @@ static int ptrace_poll(struct source *source, int timeout_ms, event_fn fn, void 
 			return count < 0 ? count : 1;
 		if (finished)
 			return -ENODATA;
-		if (ended)
+		if (ptrace->ended)
 			return -EPIPE;
 		/* Announces the sleep, then looks once more for what came before it was seen. */
 		atomic_store(&shared->sleeping, 1);
