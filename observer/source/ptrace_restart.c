@@ -55,24 +55,46 @@ static bool signal_waits(pid_t tid)
 	return waiting;
 }
 
-void restart_cut_call(pid_t tid)
+bool restart_cut_call(pid_t tid)
 {
 	struct user_regs_struct regs;
 
 	/* Outside a call orig_rax is negative. */
 	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) || !restart_is_due((int64_t)regs.orig_rax, (int64_t)regs.rax) ||
 	    signal_waits(tid))
-		return;
+		return false;
 	regs.rax = regs.orig_rax;
 	regs.rip -= SYSCALL_BYTES;
-	ptrace(PTRACE_SETREGS, tid, 0, &regs);
+	return !ptrace(PTRACE_SETREGS, tid, 0, &regs);
+}
+
+bool restart_undo(pid_t tid, int signal)
+{
+	struct buf status = { 0 };
+	struct user_regs_struct regs;
+	bool caught = !procfs_read(tid, "status", &status) && signal_set(&status, "\nSigCgt:\t") >> (signal - 1) & 1;
+
+	buf_free(&status);
+	if (!caught || ptrace(PTRACE_GETREGS, tid, 0, &regs))
+		return false;
+	regs.rax = (uint64_t)-EINTR;
+	regs.rip += SYSCALL_BYTES;
+	return !ptrace(PTRACE_SETREGS, tid, 0, &regs);
 }
 
 #else
 
-void restart_cut_call(pid_t tid)
+bool restart_cut_call(pid_t tid)
 {
 	(void)tid;
+	return false;
+}
+
+bool restart_undo(pid_t tid, int signal)
+{
+	(void)tid;
+	(void)signal;
+	return false;
 }
 
 #endif

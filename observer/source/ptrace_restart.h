@@ -12,9 +12,13 @@
 /* Whether call @nr, which returned @ret, has done nothing yet and may be made again. */
 bool restart_is_due(int64_t nr, int64_t ret);
 
-/* Thread @tid is stopped because we asked it to: makes it repeat a call that was cut short by that and by no signal. Time that
- * such a call has waited already is not taken off its limit. Does nothing on architectures other than x86-64, where the first
- * argument of the call is not to be had back. */
-void restart_cut_call(pid_t tid);
+/* Thread @tid is stopped because we asked it to: makes it repeat a call that was cut short by that and by no signal. True if it
+ * will, as the first thing that it does. Time that such a call has waited already is not taken off its limit. Does nothing on
+ * architectures other than x86-64, where the first argument of the call is not to be had back. */
+bool restart_cut_call(pid_t tid);
+
+/* Thread @tid was to repeat a call and has got @signal first: if it has a handler for it, the call ends with EINTR after all, as
+ * it would have. True if so. */
+bool restart_undo(pid_t tid, int signal);
 
 #endif

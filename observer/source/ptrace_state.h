@@ -57,6 +57,7 @@ struct ptrace_task {
 	bool attaching;	      /* its first stop belongs to an attach */
 	bool held;	      /* that stop is kept until all threads have joined */
 	bool interrupted;     /* told to stop, and has not yet */
+	bool repeats;	      /* next it makes a call again that this has cut short, or is at its entry to be let go */
 	bool announced;	      /* its parent's stop has told of it */
 	int status;	      /* of a first stop that is kept, else 0 */
 	int signal;	      /* of a signal-delivery stop that is not answered yet */

@@ -24,11 +24,12 @@ unsigned long stop_options(void)
 }
 
 /* A task that our filter is on stops by it, and needs a stop at the exit only of what it reports. All others stop at every
- * call. A task that is gone meanwhile says so to wait(2): errors tell nothing new. */
+ * call, as does one that makes a call again. A task that is gone meanwhile says so to wait(2): errors tell nothing new. */
 void stop_resume(struct ptrace_task *task)
 {
 	bool passes = task->state == TASK_EXITING || task->ignored || task->awaits_exec ||
 		      (task->filtered && !call_wants_exit(task));
+	bool at_calls = task->repeats || !passes;
 	int signal = task->signal;
 
 	task->signal = 0;
@@ -40,7 +41,7 @@ void stop_resume(struct ptrace_task *task)
 	}
 	if (task->state != TASK_EXITING)
 		task_set_state(task, TASK_RUNNING);
-	ptrace(passes ? PTRACE_CONT : PTRACE_SYSCALL, task->tid, 0, (void *)(long)signal);
+	ptrace(at_calls ? PTRACE_SYSCALL : PTRACE_CONT, task->tid, 0, (void *)(long)signal);
 }
 
 void stop_interrupt(struct ptrace_task *task)
@@ -53,6 +54,14 @@ void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
 	struct ptrace_task *task;
 
 	while (!tracer->letting_go && (task = call_next(tracer, mm)))
+		stop_resume(task);
+}
+
+/* Lets a task go on unless all are to be let go; then only as far as the entry of a call that it makes again. A signal that
+ * comes later ends that call as it should. */
+static void stop_answer(struct tracer *tracer, struct ptrace_task *task)
+{
+	if (!tracer->letting_go || (task->repeats && !task->listening))
 		stop_resume(task);
 }
 
@@ -81,10 +90,9 @@ static void syscall_stop(struct tracer *tracer, struct ptrace_task *task, bool b
 	if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
 		if (task->call.open)
 			call_exit(tracer, task, info.exit.rval);
-		if (!tracer->letting_go)
-			stop_resume(task);
-		else if (task->interrupted)
-			restart_cut_call(task->tid);
+		if (tracer->letting_go && task->interrupted)
+			task->repeats = restart_cut_call(task->tid);
+		stop_answer(tracer, task);
 		if (mm)
 			stop_release(tracer, mm);
 		return;
@@ -186,14 +194,13 @@ static void event_stop(struct tracer *tracer, struct ptrace_task *task, int even
 	case PTRACE_EVENT_STOP:
 		task->listening = is_stop_signal(signal);
 		if (task->interrupted && !task->listening)
-			restart_cut_call(task->tid);
+			task->repeats |= restart_cut_call(task->tid);
 		task->interrupted = false;
 		break;
 	default:
 		break;
 	}
-	if (!tracer->letting_go)
-		stop_resume(task);
+	stop_answer(tracer, task);
 }
 
 static void stop_of(struct tracer *tracer, struct ptrace_task *task, int status)
@@ -207,12 +214,14 @@ static void stop_of(struct tracer *tracer, struct ptrace_task *task, int status)
 		return;
 	}
 	if (signal == SYSCALL_STOP) {
+		task->repeats = task->repeats && tracer->letting_go;
 		syscall_stop(tracer, task, false);
 		return;
 	}
+	if (task->repeats)
+		task->repeats = !restart_undo(task->tid, signal);
 	task->signal = signal;
-	if (!tracer->letting_go)
-		stop_resume(task);
+	stop_answer(tracer, task);
 }
 
 void stop_handle(struct tracer *tracer, pid_t pid, int status)

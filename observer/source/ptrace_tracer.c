@@ -142,13 +142,30 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 	return tracer->writer && tracer->perf ? 0 : diag_set(&shared->diag, -ENOMEM, "out of memory");
 }
 
+/* Answers a stop of a task that is no longer watched. */
+static void pass(pid_t pid, int status)
+{
+	int event = status >> 16, signal = WSTOPSIG(status);
+
+	if (event == PTRACE_EVENT_STOP && signal != SIGTRAP)
+		ptrace(PTRACE_LISTEN, pid, 0, 0);
+	else
+		ptrace(PTRACE_CONT, pid, 0, (void *)(long)(event || signal == (SIGTRAP | 0x80) ? 0 : signal));
+}
+
 /* Nothing more will be written, and heaptrace is to know it, if it is still there. */
 static void finish(struct loop *loop)
 {
 	uint64_t one = 1;
+	int status;
+	pid_t pid;
 
-	while (!ptrace_write_flush(loop->tracer.writer) && getppid() == loop->heaptrace)
+	while (!ptrace_write_flush(loop->tracer.writer) && getppid() == loop->heaptrace) {
+		while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
+			if (WIFSTOPPED(status))
+				pass(pid, status);
 		usleep(1000);
+	}
 	atomic_store(&loop->tracer.shared->finished, 1);
 	(void)!write(loop->tracer.shared->wake_fd, &one, sizeof(one));
 }
@@ -158,19 +175,13 @@ static _Noreturn void keep(void)
 {
 	timer_set(0);
 	for (;;) {
-		int status, event, signal;
+		int status;
 		pid_t pid = waitpid(-1, &status, __WALL);
 
 		if (pid < 0 && errno != EINTR)
 			_exit(0);
-		if (pid < 0 || !WIFSTOPPED(status))
-			continue;
-		event = status >> 16;
-		signal = WSTOPSIG(status);
-		if (event == PTRACE_EVENT_STOP && signal != SIGTRAP)
-			ptrace(PTRACE_LISTEN, pid, 0, 0);
-		else
-			ptrace(PTRACE_CONT, pid, 0, (void *)(long)(event || signal == (SIGTRAP | 0x80) ? 0 : signal));
+		if (pid > 0 && WIFSTOPPED(status))
+			pass(pid, status);
 	}
 }
 
@@ -184,13 +195,15 @@ static _Noreturn void leave(struct loop *loop)
 	while ((task = map_next(&loop->tracer.tasks, &pos, NULL)))
 		filtered |= task->filtered;
 	for (pos = 0; (task = map_next(&loop->tracer.tasks, &pos, NULL));) {
-		bool unborn = task->state == TASK_NEW && task->status;
+		bool unborn = task->state == TASK_NEW && task->status, enters = task->repeats && !task->listening;
 
 		task->ignored = true;
+		task->repeats = false;
 		if (task->state != TASK_STOPPED && task->state != TASK_QUEUED && !unborn)
 			continue;
-		/* Of one whose parent has not told of it yet, it is not known. */
-		if (task->filtered || (unborn && filtered))
+		/* Of one whose parent has not told of it yet, it is not known. A call that is entered by PTRACE_DETACH ends with
+		 * EINTR; one that is under way when the tracer ends does not. */
+		if (task->filtered || enters || (unborn && filtered))
 			stop_resume(task);
 		else
 			ptrace(PTRACE_DETACH, task->tid, 0, (void *)(long)task->signal);

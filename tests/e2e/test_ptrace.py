@@ -4,10 +4,12 @@
 programs; and that it says the same as the bpf source."""
 
 import collections
+import contextlib
 import os
 import random
 import signal
 import subprocess
+import threading
 
 import harness
 from harness import HEAPTRACE, PYTHON, TARGET, Observer, Process, case, folder, new_path, observe, prog, run, status_of, wait_until
@@ -181,6 +183,53 @@ def command_is_let_go(t, source):
 
 
 @case(sources=PTRACE)
+def nothing_is_left(t, source):
+    """The tracer has ended when heaptrace has, however it came to that; only the filter of a command that runs on keeps it."""
+    for name, options in (("Ctrl-C", []), ("the command's end", []), ("--duration", ["-d", "0.3"]), ("SIGTERM", [])):
+        with Observer(source, *options, "--", prog("hold"), "2", start_new_session=True) as observer:
+            observer.until("ready")
+            pid = child_of(observer.pid, "hold")
+            tracer = status_of(pid)["TracerPid"]
+            t.equal(comm_of(tracer), "htkeeper", f"{name}: the command is traced")
+            if name == "Ctrl-C":
+                os.killpg(observer.pid, signal.SIGINT)
+            elif name == "SIGTERM":
+                os.kill(observer.pid, signal.SIGTERM)
+            elif name == "the command's end":
+                observer.say("quit")
+            observer.popen.wait(harness.PATIENCE)
+            if not is_gone(pid):
+                t.equal(comm_of(tracer), "htkeeper", f"{name}: the command runs on, and is kept")
+                observer.say("quit")
+                wait_until(lambda pid=pid: is_gone(pid), "the command to end")
+                wait_until(lambda tracer=tracer: is_gone(tracer), "the keeper to end")
+            t.ok(is_gone(tracer), f"{name}: no tracer is left")
+    for name, number in (("Ctrl-C", signal.SIGINT), ("kill -9", signal.SIGKILL)):
+        with Process([prog("hold"), "2"]) as held:
+            held.until("ready")
+            with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
+                observer.attached(held.pid)
+                tracer = status_of(held.pid)["TracerPid"]
+                observer.popen.send_signal(number)
+                observer.popen.wait(harness.PATIENCE)
+                if number == signal.SIGKILL:
+                    wait_until(lambda tracer=tracer: is_gone(tracer), "the tracer to end")
+            t.ok(is_gone(tracer), f"attached, {name}: no tracer is left")
+            t.equal(status_of(held.pid)["TracerPid"], "0", f"attached, {name}: the process is not traced")
+
+
+@case(sources=PTRACE)
+def tracer_is_killed(t, source):
+    """That is an error, and said: nobody waits for what will not come."""
+    with Observer(source, "--", prog("hold"), "2") as observer:
+        observer.until("ready")
+        os.kill(int(status_of(child_of(observer.pid, "hold"))["TracerPid"]), signal.SIGKILL)
+        observer.popen.wait(harness.PATIENCE)
+        rc, out, err = observer.finish()
+    t.equal((rc, "the ptrace source failed" in err), (125, True), "heaptrace ends with status 125 and one line", out, err)
+
+
+@case(sources=PTRACE)
 def waiting_calls(t, source):
     """Attaching and letting go stop each thread. Calls that such a stop ends with EINTR are made again."""
     with Process([prog("waits")]) as held:
@@ -195,6 +244,38 @@ def waiting_calls(t, source):
         t.equal(results, {"epoll_wait": "1", "epoll_pwait": "1", "poll": "1", "semop": "0", "semtimedop": "0",
                           "rt_sigtimedwait": str(int(signal.SIGUSR1)), "recvfrom": "1", "accept": "0", "msgrcv": "1"},
                 "calls that waited got what they waited for")
+
+
+@case(sources=PTRACE)
+def waiting_calls_and_signals(t, source):
+    """A signal that comes while a thread is stopped to be attached to or let go ends its call with EINTR, as it does else."""
+    answered, stop = 0, threading.Event()
+    with subprocess.Popen([prog("answers")], stdout=subprocess.PIPE) as popen:
+        def bother():
+            nonlocal answered
+            while os.read(popen.stdout.fileno(), 1) and not stop.is_set():
+                answered += 1
+                popen.send_signal(signal.SIGUSR1)
+        def goes_on():
+            before = answered
+            with contextlib.suppress(TimeoutError):
+                wait_until(lambda: answered > before + 20, "answers", 10)
+            return answered > before + 20
+        sender = threading.Thread(target=bother)
+        sender.start()
+        for _ in range(8):
+            with Observer(source, "--stacks", "none", "-p", str(popen.pid)) as observer:
+                observer.attached(popen.pid)
+                watched = goes_on()
+                observer.end()
+            if not watched or not goes_on():
+                break
+        else:
+            watched = None
+        t.equal(watched, None, "each signal has ended a call (False: not while attached, True: not after)", answered)
+        stop.set()
+        popen.terminate()
+        sender.join(5)
 
 
 @case(sources=PTRACE)
