@@ -240,6 +240,7 @@ void model_count(const struct model *model, struct record_end *end)
 	end->balanced_mms = model->balanced_mms;
 	end->lost_events = model->lost_events;
 	end->lost_stacks = model->lost_stacks;
+	end->unnamed = model->names ? names_unanswered(model->names) : 0;
 }
 
 unsigned int model_open_mms(const struct model *model)

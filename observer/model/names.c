@@ -70,6 +70,11 @@ void names_free(struct names *names)
 	free(names);
 }
 
+uint64_t names_unanswered(const struct names *names)
+{
+	return objects_unanswered(names->objects);
+}
+
 /* Whether @pid sees other files than we. Of one that is gone, what was known last. */
 static bool is_foreign(struct names *names, pid_t pid, const struct names_mm *parent)
 {

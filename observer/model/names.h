@@ -17,6 +17,9 @@ struct names *names_new(struct sym_client *client);
 /* Frees it, after all its mms; NULL is legal. */
 void names_free(struct names *names);
 
+/* How many addresses have no names as their files could not be read. */
+uint64_t names_unanswered(const struct names *names);
+
 /* What is known of the mm that the EVENT_MM_OPEN @open opens; a fork's child begins with what @parent, or NULL, has. NULL on
  * lack of memory. */
 struct names_mm *names_mm_new(struct names *names, const struct names_mm *parent, const struct event *open);

@@ -355,6 +355,11 @@ int objects_name(struct objects *objects, const struct object_query *queries, un
 	return err ? err : batch_ask(&batch);
 }
 
+uint64_t objects_unanswered(const struct objects *objects)
+{
+	return objects->client ? sym_client_unanswered(objects->client) : 0;
+}
+
 size_t objects_bytes(const struct objects *objects)
 {
 	return objects->bytes;

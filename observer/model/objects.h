@@ -55,6 +55,9 @@ struct object_query {
 /* Asks for the names of all @queries that are not known yet, in few packets. 0 or -ENOMEM. */
 int objects_name(struct objects *objects, const struct object_query *queries, unsigned int count);
 
+/* How many addresses have no names as their objects could not be read. */
+uint64_t objects_unanswered(const struct objects *objects);
+
 /* Bytes that all names together take. */
 size_t objects_bytes(const struct objects *objects);
 

@@ -92,6 +92,7 @@ struct record_end {
 	uint64_t processes, events, mms, balanced_mms;
 	uint64_t lost_events;
 	uint64_t lost_stacks; /* rows whose call chain did not arrive */
+	uint64_t unnamed;     /* addresses of call chains whose files could not be read for their names */
 };
 
 struct record {

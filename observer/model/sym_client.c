@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* How often the reader may die of one object. */
@@ -21,6 +22,10 @@
 /* The reader keeps its own time, of the CPU; this is for one that waits for a file system that never answers. */
 #define ANSWER_MS	 60000
 #define ANSWER_SERVER_MS 600000 /* where a debuginfod server is asked */
+
+/* Questions that take longer than this are slow, and all of them together may take no longer than that. */
+#define SLOW_MS	      1000
+#define SLOW_TOTAL_MS 300000
 
 /* Descriptors that the rest of heaptrace needs. */
 #define OTHER_FDS 256
@@ -40,6 +45,7 @@ struct sym_client {
 	struct map objects; /* by id + 1: struct known */
 	size_t objects_max;
 	bool failed;
+	uint64_t slow_ms, unanswered;
 	char packet[SYM_PACKET_MAX];
 };
 
@@ -91,6 +97,11 @@ void sym_client_close(struct sym_client *client)
 	free(client);
 }
 
+uint64_t sym_client_unanswered(const struct sym_client *client)
+{
+	return client->unanswered;
+}
+
 bool sym_client_full(const struct sym_client *client)
 {
 	return client->objects.count >= client->objects_max;
@@ -114,13 +125,19 @@ int sym_client_add(struct sym_client *client, int fd, const char *path, uint32_t
 	return 0;
 }
 
-void sym_client_drop(struct sym_client *client, uint32_t id)
+static void tell_drop(const struct sym_client *client, uint32_t id)
 {
 	struct sym_head head = { .kind = SYM_DROP, .id = id };
+
+	(void)!send(client->fd, &head, sizeof(head), MSG_NOSIGNAL);
+}
+
+void sym_client_drop(struct sym_client *client, uint32_t id)
+{
 	struct known *known = map_del(&client->objects, id + 1ull);
 
 	if (known && known->sent == client->generation && !client->failed)
-		(void)!send(client->fd, &head, sizeof(head), MSG_NOSIGNAL);
+		tell_drop(client, id);
 	known_free(known);
 }
 
@@ -195,6 +212,7 @@ static ssize_t receive(struct sym_client *client)
 
 struct query {
 	uint32_t id;
+	const struct sym_item *items;
 	unsigned int count, answered;
 	sym_answer_fn fn;
 	void *ctx;
@@ -219,6 +237,9 @@ static int take(struct sym_client *client, size_t len, struct query *query)
 		count = sym_wire_take(client->packet, len, &pos, frames);
 		if (count < 0)
 			return count;
+		/* The reader was not told of an object that it may not have. */
+		if (!usable(client, &query->items[query->answered]))
+			client->unanswered++;
 		query->fn(query->ctx, query->first + query->answered, frames, (unsigned int)count);
 		query->answered++;
 	}
@@ -226,13 +247,13 @@ static int take(struct sym_client *client, size_t len, struct query *query)
 }
 
 /* Asks once. 0; -ECHILD where the reader died of it, answered items left out; or -errno. */
-static int try_query(struct sym_client *client, const struct sym_item *items, struct query *query)
+static int try_query(struct sym_client *client, struct query *query)
 {
 	struct sym_head head;
 	int err;
 
 	query->id = client->next_query++;
-	err = ask(client, query->id, items, query->count);
+	err = ask(client, query->id, query->items, query->count);
 	while (!err && query->answered < query->count) {
 		ssize_t got = receive(client);
 
@@ -248,20 +269,32 @@ static int try_query(struct sym_client *client, const struct sym_item *items, st
 	return err;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Asks for each item alone, so that only the one is lost that the reader dies of. 0 or -errno. */
-static int query_one_by_one(struct sym_client *client, const struct sym_item *items, struct query *all)
+static int query_one_by_one(struct sym_client *client, struct query *all)
 {
 	for (unsigned int i = all->answered; i < all->count; i++) {
-		struct query one = { .count = 1, .fn = all->fn, .ctx = all->ctx, .first = i };
-		struct known *known = usable(client, &items[i]);
-		int err = known ? try_query(client, &items[i], &one) : 0;
+		struct query one = { .items = &all->items[i], .count = 1, .fn = all->fn, .ctx = all->ctx, .first = i };
+		struct known *known = usable(client, one.items);
+		int err = known ? try_query(client, &one) : 0;
 
 		if (err && err != -ECHILD)
 			return err;
-		if (err || !known)
+		if (err || !known) {
 			all->fn(all->ctx, i, NULL, 0);
-		if (err)
-			known->strikes++;
+			client->unanswered++;
+		}
+		/* Whichever reader there is now, it may have been told of it. */
+		if (err && ++known->strikes == STRIKES_MAX)
+			tell_drop(client, all->items[i].object);
+		all->answered++;
 	}
 	return 0;
 }
@@ -269,17 +302,25 @@ static int query_one_by_one(struct sym_client *client, const struct sym_item *it
 int sym_client_find(struct sym_client *client, const struct sym_item *items, unsigned int count, sym_answer_fn fn,
 		    void *ctx)
 {
-	struct query query = { .count = count, .fn = fn, .ctx = ctx };
+	struct query query = { .items = items, .count = count, .fn = fn, .ctx = ctx };
+	uint64_t begin = now_ms(), took;
 	int err;
 
-	if (client->failed || !count)
+	if (client->failed || !count) {
+		client->unanswered += count;
 		return client->failed ? -EPIPE : 0;
-	err = try_query(client, items, &query);
+	}
+	err = try_query(client, &query);
 	if (err == -ECHILD)
-		err = query_one_by_one(client, items, &query);
-	if (!err)
+		err = query_one_by_one(client, &query);
+	took = now_ms() - begin;
+	if (took > SLOW_MS && !sym_debuginfod_wanted())
+		client->slow_ms += took;
+	if (!err && client->slow_ms < SLOW_TOTAL_MS)
 		return 0;
-	/* Out of step with the reader: nothing that it says can be told apart any more. */
+	/* Out of step with the reader: nothing that it says can be told apart any more. Or it takes too much time. */
+	if (err)
+		client->unanswered += count - query.answered;
 	client->failed = true;
 	kill(client->pid, SIGKILL);
 	return err;

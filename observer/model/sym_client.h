@@ -29,12 +29,15 @@ void sym_client_drop(struct sym_client *client, uint32_t id);
 /* Whether more objects than now would be too many. */
 bool sym_client_full(const struct sym_client *client);
 
+/* How many items were left without an answer, as the reader died or took too long. */
+uint64_t sym_client_unanswered(const struct sym_client *client);
+
 /* Takes the frames of the @index-th item of a query; none where nothing is known. */
 typedef void (*sym_answer_fn)(void *ctx, unsigned int index, const struct sym_frame *frames, unsigned int count);
 
 /* Asks for the names of @count items, at most SYM_ITEMS_MAX, and hands over the answer to each. An item over which the
  * reader dies has no answer, and an object that kills it repeatedly is not asked again. 0 or -errno: no names can be had
- * any more. */
+ * any more, as also after questions that took minutes. */
 int sym_client_find(struct sym_client *client, const struct sym_item *items, unsigned int count, sym_answer_fn fn,
 		    void *ctx);
 

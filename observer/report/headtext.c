@@ -102,6 +102,11 @@ void headtext_add_end(struct buf *buf, const struct textstyle *style, const stru
 		add_counted(buf, end->lost_stacks, "call chain lost", "call chains lost");
 		buf_add_str(buf, " (a larger --ring may keep them)");
 	}
+	if (end->unnamed) {
+		buf_add_str(buf, "; ");
+		add_counted(buf, end->unnamed, "address without a name: its file is broken or takes too long",
+			    "addresses without names: their files are broken or take too long");
+	}
 	text_color_end(buf, style, good ? COLOR_BOLD : COLOR_ERROR);
 	buf_add_char(buf, '\n');
 }

@@ -325,6 +325,7 @@ static void write_end(struct buf *line, const struct record_end *end)
 	json_u64(line, "balanced_mms", end->balanced_mms);
 	json_u64(line, "lost_events", end->lost_events);
 	json_u64(line, "lost_stacks", end->lost_stacks);
+	json_u64(line, "unnamed", end->unnamed);
 }
 
 static int jsonl_write(void *report, const struct record *record)

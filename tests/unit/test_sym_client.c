@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 /* A sanitiser takes seconds to say what a reader has died of, to nobody. */
 #ifdef __SANITIZE_ADDRESS__
@@ -116,6 +118,48 @@ static void test_reader_dies(void **state)
 	sym_client_close(client);
 }
 
+/* Questions that the reader dies of are counted, and an object that it died of often is not asked for again. */
+static void test_unanswered(void **state)
+{
+	struct sym_item item = { .offset = address_of("names", "hidden") };
+	struct sym_client *client = NULL;
+	uint64_t before = 0;
+	pid_t supervisor, killer;
+
+	(void)state;
+	assert_int_equal(sym_client_open(&client), 0);
+	supervisor = child_of(getpid());
+	killer = fork();
+	if (!killer) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;) {
+			pid_t reader = child_of(supervisor);
+
+			if (reader)
+				kill(reader, SIGKILL);
+		}
+	}
+	item.object = add_file(client, "full.so");
+	for (unsigned int strikes = 0; strikes < 4;) {
+		char symbol[SYM_NAME_SIZE] = "none";
+
+		assert_int_equal(sym_client_find(client, &item, 1, keep_symbol, symbol), 0);
+		if (sym_client_unanswered(client) == before) {
+			/* It was faster. */
+			assert_string_equal(symbol, "hidden");
+			continue;
+		}
+		assert_string_equal(symbol, "");
+		assert_int_equal(sym_client_unanswered(client), ++before);
+		strikes++;
+	}
+	kill(killer, SIGKILL);
+	assert_int_equal(waitpid(killer, NULL, 0), killer);
+	assert_int_equal(sym_client_find(client, &item, 1, keep_symbol, (char[SYM_NAME_SIZE]){ "" }), 0);
+	assert_int_equal(sym_client_unanswered(client), ++before);
+	sym_client_close(client);
+}
+
 /* The reader has no capabilities, and is nobody where we are root. */
 static void test_reader_rights(void **state)
 {
@@ -143,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_reader_dies),
+		cmocka_unit_test(test_unanswered),
 		cmocka_unit_test(test_reader_rights),
 	};
 
