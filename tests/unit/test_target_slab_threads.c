@@ -26,7 +26,7 @@
 #define CHURNS 300
 #define FORKS  3
 #else
-#define CHURNS 20000
+#define CHURNS 10000
 #define FORKS  50
 #endif
 
