@@ -9,6 +9,21 @@ from harness import new_path
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stacks")
 LINKS = ["alpha", "beta", "gamma", "room", "aligned", "deep", "fill"]
 
+# Which functions of the program must be on the stack of the mmap of so many pages, innermost first.
+CHAINS = {
+    201: "chain_gamma chain_beta chain_alpha main",
+    202: "chain_gamma chain_room main",
+    203: "chain_gamma chain_aligned main",
+    204: "chain_gamma " + "chain_deep " * 61 + "main",
+    205: "chain_gamma chain_handler chain_raise main",
+    206: "chain_gamma chain_handler chain_raise main",
+    207: "chain_gamma chain_compare chain_sort main",
+    208: "chain_gamma chain_beta chain_alpha chain_thread",
+    209: "chain_gamma chain_beta chain_context",
+    210: "chain_gamma chain_beta chain_alpha chain_fork main",
+}
+PLUGIN = {211: "chain_gamma chain_beta chain_plugin main"}
+
 _built = {}
 
 

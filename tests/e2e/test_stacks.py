@@ -8,23 +8,9 @@ import re
 import subprocess
 
 import harness
-from chains import build, plugin
+from chains import CHAINS, PLUGIN, build, plugin
 from harness import PYTHON, case, folder, new_path, observe
 
-# Which functions of the program must be on the stack of the mmap of so many pages, innermost first.
-CHAINS = {
-    201: "chain_gamma chain_beta chain_alpha main",
-    202: "chain_gamma chain_room main",
-    203: "chain_gamma chain_aligned main",
-    204: "chain_gamma " + "chain_deep " * 61 + "main",
-    205: "chain_gamma chain_handler chain_raise main",
-    206: "chain_gamma chain_handler chain_raise main",
-    207: "chain_gamma chain_compare chain_sort main",
-    208: "chain_gamma chain_beta chain_alpha chain_thread",
-    209: "chain_gamma chain_beta chain_context",
-    210: "chain_gamma chain_beta chain_alpha chain_fork main",
-}
-PLUGIN = {211: "chain_gamma chain_beta chain_plugin main"}
 CXX = {
     221: "chain_gamma chain_beta Square::area main",
     222: "chain_gamma Guard::~Guard chain_throw chain_catch main",

@@ -12,8 +12,8 @@ import threading
 
 import chains
 import harness
+from chains import CHAINS, PLUGIN
 from harness import HEAPTRACE, PYTHON, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
-from test_stacks import CHAINS, PLUGIN
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
 BLOCKS = 5
@@ -254,7 +254,7 @@ def debug_server(t, source):
         done = observe(source, [program], "--stacks", "dwarf")
         if t.balanced(done):
             t.equal((calls(done.books.rows, "mmap", "parse_chunk"), server.asked), ([], []), "nobody is asked unasked")
-            found = [row for row in done.books.rows if row["name"] == "mmap" and
+            found = [row for row in done.books.rows if row["cause"] == "syscall" and row["name"] == "mmap" and
                      any(not frame["sym"] and frame["obj"] == program and start < frame["off"] <= start + size for frame in row["stack"])]
             t.equal(len(found), BLOCKS, "a function without a name has its address in the file")
         text = run([HEAPTRACE, "-s", source, "--stacks", "dwarf", "--", program]).err
