@@ -141,7 +141,7 @@ $(BUILD)/lab/target-musl: $(TARGET_C) Makefile
 .PHONY: lab
 lab: all progs $(if $(shell command -v musl-gcc),$(BUILD)/lab/target-musl)
 
-.PHONY: setup demo check check-kernels ci experiments lint bench bench-names soak fuzz install uninstall clean distclean help
+.PHONY: setup demo check check-kernels ci experiments lint bench bench-stacks bench-names soak fuzz install uninstall clean distclean help
 
 setup: ## install what building and testing need and this system lacks
 	@sh .ci/setup build check
@@ -194,6 +194,10 @@ experiments: ## run every experiment under observation and write docs/experiment
 
 bench: all ## what observing costs, beside other tools (BENCH=--help for its options)
 	tests/bench/run $(BENCH)
+
+bench-stacks: all $(BUILD)/tests/bench/tables ## what call stacks cost, and how long the tables take that they are walked by
+	$(BUILD)/tests/bench/tables $$(tests/bench/run --objects)
+	tests/bench/run --stacks --clock cpu $(BENCH)
 
 bench-names: $(BUILD)/tests/bench/names ## how long the naming of call chains takes
 	$<
