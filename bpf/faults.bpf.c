@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* faults: page faults, gathered into runs of one kind on contiguous pages. */
 
-/* The time, to the tick: reading the clock is a good part of what a fault costs. */
+/* The time, to the tick: reading the clock is a good part of what a fault costs. Not before the run that there is, which may
+ * have begun later in the same tick than the clock was read. */
 static __always_inline u64 tick_ns(struct task_state *ts)
 {
 	u64 tick = bpf_jiffies64();
@@ -10,7 +11,7 @@ static __always_inline u64 tick_ns(struct task_state *ts)
 		ts->tick = tick;
 		ts->tick_ns = bpf_ktime_get_ns();
 	}
-	return ts->tick_ns;
+	return ts->tick_ns > ts->run.ts_ns ? ts->tick_ns : ts->run.ts_ns;
 }
 
 SEC("raw_tp/page_fault_user")
@@ -37,8 +38,8 @@ int BPF_PROG(on_page_fault_user, unsigned long address)
 	ts->fault_open = 1;
 	ts->fault.start = page;
 	ts->fault.end = page + (1ull << config.page_shift);
-	/* The run begins with its first; of one that seems to go on with it the tick will do. */
-	ts->fault.ts_ns = page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
+	/* A run has the time of its first; for one that seems to go on with a run the tick will do. */
+	ts->fault.ts_ns = ts->run.count && page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
 	ts->fault.stack = config.stacks ? fault_stack(ts, current_regs()) : 0;

@@ -82,6 +82,9 @@ def touching_is_a_few_rows(t, source):
     rows = [row for row in between(done, f"alloc {200 * MB}", f"touch {200 * MB}") if row["cause"] == "fault"]
     t.equal(sum(row["anon"] for row in rows), 200 * MB, "the faults make 200 MiB")
     t.ok(len(rows) < 100, "in fewer than 100 rows", len(rows))
+    at = {mark["name"]: mark["ts_ns"] for mark in done.books.marks}
+    t.none([row for row in rows if not at[f"alloc {200 * MB}"] <= row["ts_ns"] <= at[f"touch {200 * MB}"]],
+           "each begins between the marks that it lies between")
 
 
 @case(sources=("bpf",))
