@@ -5,6 +5,7 @@
 import glob
 import http.server
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -194,6 +195,33 @@ def inlined_everywhere(t, source):
         inlined += sum(frame.get("inlined", False) for row in rows for frame in row["stack"] if frame["sym"].startswith("chain_"))
         t.equal(names, wanted.split(), wanted if len(wanted) < 80 else wanted[:40] + "...", rows)
     t.ok(inlined >= 3, "some of them are inlined", inlined)
+
+
+def damaged(path, seed):
+    """A copy of a library in which all that the loader does not read is damaged: tables of frames, symbols, DWARF."""
+    copy, dice = new_path(".so"), random.Random(seed)
+    listing = subprocess.run(["readelf", "-SW", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    for offset, size in re.findall(r" \.(?:eh_frame\S*|symtab|strtab|debug_\S+) +\w+ +\w+ (\w+) (\w+)", listing):
+        for _ in range(1 + int(size, 16) // 40):
+            data[int(offset, 16) + dice.randrange(int(size, 16))] = dice.randrange(256)
+    with open(copy, "wb") as file:
+        file.write(data)
+    return copy
+
+
+@case()
+def damaged_libraries(t, source):
+    """What a program's files hold is not trusted: it costs names and frames, and nothing else."""
+    program, library = chains.build("-O2"), chains.plugin("-O2 -g")
+    for seed in range(4):
+        done = observe(source, [program, damaged(library, seed)], "--stacks", "dwarf")
+        if not t.balanced(done, f"damage {seed}: books balance"):
+            continue
+        rows = [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == 211 * 4096]
+        names = [frame["sym"] for row in rows for frame in row["stack"] if re.match("chain_", frame["sym"] or "")]
+        t.equal(names[:2], ["chain_gamma", "chain_beta"], f"damage {seed}: as far as the way leads through other files", rows)
 
 
 @case("faults")
