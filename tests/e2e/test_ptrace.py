@@ -119,6 +119,8 @@ def command_outlives_heaptrace(t, source):
         t.ok(after["virt"] - before["virt"] >= 100 * 4096, "memory calls work after kill -9 of heaptrace", before, after)
         keeper = status_of(pid)["TracerPid"]
         t.equal(comm_of(keeper), "htkeeper", "a keeper lets them pass")
+        t.equal((os.getsid(int(keeper)) == os.getsid(pid), os.getpgid(int(keeper)) == os.getpgid(pid)), (True, False),
+                "in the command's session, which the scheduler goes by, but not in its process group")
         observer.say("quit")
         wait_until(lambda: is_gone(pid), "the command to end")
         wait_until(lambda: is_gone(keeper), "the keeper to end")

@@ -206,6 +206,34 @@ static void test_lost_faults(void **state)
 	assert_int_equal(perf_faults_lost(faults), 0);
 }
 
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+	(void)number;
+	signals++;
+}
+
+/* The reader is interrupted when a buffer has filled by a quarter, and not by each fault. */
+static void test_signals(void **state)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	struct seen seen;
+
+	(void)state;
+	if (!watch_self())
+		skip();
+	assert_int_equal(sigaction(SIGIO, &action, NULL), 0);
+	signals = 0;
+	touch(&seen, 100);
+	assert_int_equal(signals, 0);
+	touch(&seen, 20000);
+	while (!signals)
+		usleep(1000);
+	assert_in_range(signals, 1, 200);
+	signal(SIGIO, SIG_IGN);
+}
+
 /* One page is touched by a function that is called through a known chain. */
 struct stack_seen {
 	struct unwind_space *space;
@@ -318,6 +346,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_childs_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_faults, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_such_thread, setup, teardown),
 	};
 
