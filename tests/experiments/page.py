@@ -28,7 +28,8 @@ VIRT is VmSize and RSS is VmRSS of `/proc/PID/status`, in kB of 1,024 bytes, as 
 leaves before, during (written to) and after each block. What stands beside them, "its allocation" and "its free", are the
 system calls between two marks and what each of them changed, as heaptrace's rows have it; "no call" means that there was
 none. A chunk is glibc's word for a block with its header. In the plots, time runs evenly within a step, whose duration is
-below it; a mark on a line is a call that changed it, a slope of RSS is a run of page faults.
+below it (but waits between many rows are cut short); a mark on a line is a call that changed it, a slope of RSS is a run of
+page faults.
 
 Each command is run as `sudo ./heaptrace -f jsonl -o FILE -- COMMAND` in `build`. Numbers that depend on nothing but the
 allocator (block sizes, thresholds, kB that a call maps or unmaps, counts of calls) are the same in each run. RSS can differ

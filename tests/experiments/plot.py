@@ -3,11 +3,15 @@
 bands. Time runs evenly within a step, and what a step took is written below it; but each step has room of its own, as
 most of what there is to see takes no time. A run of faults is drawn as the ramp that it is."""
 
+import bisect
+import itertools
+import statistics
 from xml.sax.saxutils import escape
 
 from observed import MB
 
 WIDTH, LEFT, RIGHT, TOP, PLOT, LEGEND = 960, 74, 16, 78, 300, 66
+MANY, WAIT = 15, 10  # rows of a step; times the usual
 NAME_LINES, LINE = 4, 15  # of the names of steps, above the plot
 INK, FAINT, GRID, BAND = "#222222", "#666666", "#dddddd", "#f3f5f7"
 LINES = (("virt", "VIRT", "#4878b0"), ("rss", "RSS", "#c0563a"))
@@ -52,14 +56,25 @@ class Plot:
         even = [0.15 if self.name(mark["name"]) is None else 1 for _, mark in steps]
         width, x, self.places = WIDTH - LEFT - RIGHT, LEFT, [(self.begin, LEFT)]
         for share, (before, mark) in zip(even, steps):
+            left = x
             x += width * (0.5 * share / sum(even) + 0.5 * (mark["ts_ns"] - before["ts_ns"]) / (self.end - self.begin))
-            self.places.append((mark["ts_ns"], x))
+            self.places += [(ts, left + (x - left) * part) for ts, part in self._even(before["ts_ns"], mark["ts_ns"])]
+
+    def _even(self, begin, end):
+        """Times of a step, its end the last, and which part of its width lies before each. Where it has many rows, waits
+        between them (for a CPU, mostly) are cut to a few times of what is usual."""
+        times = sorted({ts for ts in (row["ts_ns"] for row in self.rows) if begin < ts < end}) + [end]
+        if len(times) < MANY:
+            return [(end, 1)]
+        gaps = [ts - before for before, ts in zip([begin, *times], times)]
+        longest = WAIT * statistics.median(gaps)
+        ends = list(itertools.accumulate(min(gap, longest) for gap in gaps))
+        return [(ts, at / ends[-1]) for ts, at in zip(times, ends)]
 
     def x(self, ts):
-        for (low, left), (high, right) in zip(self.places, self.places[1:]):
-            if ts <= high:
-                return left + (right - left) * max(ts - low, 0) / max(high - low, 1)
-        return self.places[-1][1]
+        at = min(max(bisect.bisect_left(self.places, (ts,)), 1), len(self.places) - 1)
+        (low, left), (high, right) = self.places[at - 1:at + 1]
+        return left + (right - left) * min(max(ts - low, 0) / max(high - low, 1), 1)
 
     def y(self, level):
         return TOP + PLOT * (1 - level / (self.high * 1.06))
@@ -128,12 +143,13 @@ class Plot:
         times = [row["ts_ns"] for row in self.rows] + [self.end]
         stops = sorted([mark["ts_ns"] for mark in self.marks])
         for number, row in enumerate(self.rows):
-            x = self.x(row["ts_ns"])
+            # A run of faults has the time of its first one and comes after what happened meanwhile: never go back.
+            x = max(self.x(row["ts_ns"]), points[-1][0])
             points.append((x, self.y(level)))
             level = row[part + "_after"]
             if "fault" in row["cause"]:
                 stop = min([t for t in stops if t >= row["ts_ns"]] + [self.end])
-                x = self.x(min(max(times[number + 1], row["ts_ns"]), stop))
+                x = max(x, self.x(min(max(times[number + 1], row["ts_ns"]), stop)))
             points.append((x, self.y(level)))
         return points + [(self.x(self.end), self.y(level))]
 
