@@ -42,16 +42,27 @@ def calls_of(rows):
     return [row for row in rows if row["pid"] == pid and row["cause"] == "syscall" and row["name"] in NAMES.values()]
 
 
+def same(call, row, shifts):
+    """Whether the frames are the same: their addresses, and which of them are of inlined functions. An object may lie some pages
+    elsewhere in the other run, as a file that was mapped before it has grown (ld.so.cache), but all of it."""
+    theirs = call["frames"]
+    # One that is too deep is shown in part, and said to be.
+    if not row["stack_complete"] and len(row["stack"]) >= 127:
+        theirs = theirs[:len(row["stack"])]
+    if NAMES[call["nr"]] != row["name"] or len(theirs) != len(row["stack"]):
+        return False
+    for (addr, _, inlined), frame in zip(theirs, row["stack"]):
+        shift = frame["addr"] - addr
+        if shift % 4096 or shifts.setdefault(frame["obj"], shift) != shift or inlined != bool(frame.get("inlined")):
+            return False
+    return True
+
+
 def differences(gdb, rows):
-    """What of gdb's calls is not in the rows: the address of each frame, and whether it is that of an inlined function."""
-    found = []
+    """The calls whose frames are not the same."""
+    found, shifts = [], {}
     for number, (call, row) in enumerate(zip(gdb, rows)):
-        theirs = [(hex(addr), inlined) for addr, _, inlined in call["frames"]]
-        ours = [(hex(frame["addr"]), bool(frame.get("inlined"))) for frame in row["stack"]]
-        # One that is too deep is shown in part, and said to be.
-        if not row["stack_complete"] and len(ours) >= 127:
-            theirs = theirs[:len(ours)]
-        if NAMES[call["nr"]] != row["name"] or theirs != ours:
+        if not same(call, row, shifts):
             found.append(f"call {number}, {NAMES[call['nr']]} and {row['name']}:\n"
                          f"  gdb  {[(hex(addr), name, inlined) for addr, name, inlined in call['frames']]}\n"
                          f"  ours {[(hex(frame['addr']), frame['sym'], frame.get('inlined')) for frame in row['stack']]}")
