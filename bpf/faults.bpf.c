@@ -54,7 +54,8 @@ int BPF_PROG(on_page_fault_kernel, unsigned long address)
 	u64 page = address & ~((1ull << config.page_shift) - 1);
 	struct run *run;
 
-	if (!ts || !ts->mm || ts->reading)
+	/* Somebody reads user memory and takes what is there: we, or a profiler that walks the stack. No page comes of it. */
+	if (!ts || !ts->mm || task->pagefault_disabled)
 		return 0;
 	ts->released = 0;
 	run = &ts->kernel;

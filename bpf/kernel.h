@@ -168,6 +168,7 @@ struct task_struct {
 	struct list_head thread_node; /* in signal->thread_head */
 	unsigned long maj_flt;
 	int exit_code;
+	int pagefault_disabled;
 	char comm[16];
 };
 

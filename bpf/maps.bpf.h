@@ -48,7 +48,6 @@ struct task_state {
 	u8 opened;		 /* the reader knows the mm */
 	u8 released;		 /* has let go of the lock of its mm since its call or fault began */
 	u8 reclaim;		 /* inside direct reclaim */
-	u8 reading;		 /* one of our programs reads user memory */
 	u8 dirty;		 /* own is not zero */
 	u8 fault_open;		 /* fault is not yet in run */
 	u8 executed;		 /* its image is new, and it has not returned to it yet */

@@ -110,9 +110,7 @@ __noinline int path_send_user(struct task_state *ts, u64 at)
 	if (!scratch || !ts)
 		return 0;
 	head_fill(&scratch->path.head, WIRE_PATH, 0);
-	ts->reading = 1;
 	len = bpf_probe_read_user_str(scratch->path.text, WIRE_TEXT, (const void *)at);
-	ts->reading = 0;
 	if (len <= 0 || len > WIRE_TEXT)
 		return 0;
 	scratch->path.text_len = len;

@@ -323,9 +323,7 @@ static __always_inline u64 stack_walk(struct task_state *ts, struct pt_regs *reg
 	walk->copy.pc = regs->ip;
 	walk->mm_id = state->id;
 	walk->code_order = state->code_order;
-	ts->reading = 1;
 	walk_run();
-	ts->reading = 0;
 	return walk->stack.id;
 }
 
@@ -348,9 +346,7 @@ static __always_inline bool is_same_code(struct task_state *ts, u64 ip, u64 sp)
 		return true;
 	if (!code->slot || ip - code->ip + CODE_NEAR > 2 * CODE_NEAR)
 		return false;
-	ts->reading = 1;
 	bpf_probe_read_user(&caller, sizeof(caller), (const void *)code->slot);
-	ts->reading = 0;
 	return caller == code->caller;
 }
 

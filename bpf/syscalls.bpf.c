@@ -19,9 +19,7 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 	mark = &scratch->mark;
 	if (len > sizeof(mark->text))
 		len = sizeof(mark->text);
-	ts->reading = 1;
 	err = bpf_probe_read_user(mark->text, len, (const void *)at);
-	ts->reading = 0;
 	if (!err && bpf_strncmp(mark->text, MARK_PREFIX_LEN, MARK_PREFIX))
 		return 0;
 	head_fill(&mark->head, WIRE_MARK, state->id);

@@ -298,6 +298,19 @@ def _set_apart(path, least):
     return False
 
 
+@case("faults")
+def a_profiler_beside(t, source):
+    """Another tool reads the stack at each fault, where nothing is mapped: that changes nothing, and is no cause."""
+    done = observe(source, [prog("sampled")])
+    if done.rc == 77:
+        t.skip("sampled", "no perf events here")
+    elif t.balanced(done):
+        t.agrees(done)
+        rows = [row for row in done.books.step("sampled") if row["anon"]]
+        t.equal(sum(row["anon"] for row in rows), PAGES, "the pages are there", *rows)
+        t.equal({row["cause"] for row in rows}, {"fault"}, "they are of the faults", *rows)
+
+
 @case()
 def out_of_memory(t, source):
     """Killed by the kernel in the middle of a fault: the books are closed all the same."""
