@@ -72,20 +72,35 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
 	buf->len += (size_t)len;
 }
 
+char *buf_decimal(char *end, uint64_t value)
+{
+	static const char pairs[] =
+		"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+		"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+	for (; value >= 100; value /= 100) {
+		end -= 2;
+		memcpy(end, pairs + value % 100 * 2, 2);
+	}
+	if (value < 10) {
+		*--end = (char)('0' + value);
+		return end;
+	}
+	end -= 2;
+	memcpy(end, pairs + value * 2, 2);
+	return end;
+}
+
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
-	char digits[U64_DIGITS];
-	size_t first = sizeof(digits);
+	char digits[U64_DIGITS], *end = digits + sizeof(digits), *begin;
 
 	if (value < 10) { /* most numbers of most outputs are 0 */
 		buf_add_char(buf, (char)('0' + value));
 		return;
 	}
-	do {
-		digits[--first] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
-	buf_add(buf, digits + first, sizeof(digits) - first);
+	begin = buf_decimal(end, value);
+	buf_add(buf, begin, (size_t)(end - begin));
 }
 
 void buf_add_i64(struct buf *buf, int64_t value)

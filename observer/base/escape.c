@@ -100,6 +100,12 @@ static void add_json_steering(struct buf *buf, uint32_t value)
 	buf_add(buf, escaped, sizeof(escaped));
 }
 
+/* Whether a byte is a character that stands for itself in JSON. */
+static bool is_plain(unsigned char c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 void escape_json(struct buf *buf, const char *str)
 {
 	const unsigned char *at = (const unsigned char *)str, *plain;
@@ -111,7 +117,13 @@ void escape_json(struct buf *buf, const char *str)
 	buf_add_char(buf, '"');
 	for (plain = at; *at;) {
 		uint32_t value = 0;
-		size_t len = decode_utf8(at, &value);
+		size_t len;
+
+		if (is_plain(*at)) {
+			at++;
+			continue;
+		}
+		len = decode_utf8(at, &value);
 
 		if (len && !is_steering(value) && value != '"' && value != '\\') {
 			at += len;

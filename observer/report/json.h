@@ -7,6 +7,31 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
+
+/* Begins a member: a comma where a value came before, and the key. What was written last tells: no string ends in an open
+ * bracket, as its quote comes after. Inline, as most of a row is literal keys, whose lengths are then known. */
+static inline void json_key(struct buf *buf, const char *key)
+{
+	size_t len = key ? strlen(key) : 0;
+	char last = '\n', *at = buf_reserve(buf, len + sizeof(",\"\":"));
+
+	if (!at)
+		return;
+	if (buf->len)
+		last = buf->data[buf->len - 1];
+	if (last != '{' && last != '[' && last != '\n')
+		*at++ = ',';
+	if (key) {
+		*at++ = '"';
+		memcpy(at, key, len);
+		at += len;
+		*at++ = '"';
+		*at++ = ':';
+	}
+	*at = '\0';
+	buf->len = (size_t)(at - buf->data);
+}
 
 /* Begin and end an object or an array. @key is a literal that needs no escaping, NULL within an array or on top. */
 void json_open_object(struct buf *buf, const char *key);
@@ -16,9 +41,25 @@ void json_close_array(struct buf *buf);
 
 /* Add one value; @key as above. json_str() escapes, and writes null for NULL. */
 void json_str(struct buf *buf, const char *key, const char *value);
-void json_u64(struct buf *buf, const char *key, uint64_t value);
-void json_i64(struct buf *buf, const char *key, int64_t value);
 void json_bool(struct buf *buf, const char *key, bool value);
-void json_null(struct buf *buf, const char *key);
+
+/* The same for what there is most of. */
+static inline void json_u64(struct buf *buf, const char *key, uint64_t value)
+{
+	json_key(buf, key);
+	buf_add_u64(buf, value);
+}
+
+static inline void json_i64(struct buf *buf, const char *key, int64_t value)
+{
+	json_key(buf, key);
+	buf_add_i64(buf, value);
+}
+
+static inline void json_null(struct buf *buf, const char *key)
+{
+	json_key(buf, key);
+	buf_add(buf, "null", 4);
+}
 
 #endif

@@ -58,10 +58,7 @@ void column_right(struct buf *buf, const char *str, unsigned int width)
 /* Writes @value in decimal so that it ends before @end, with @sign in front unless that is '\0'. Where it begins. */
 static char *format_decimal(char *end, uint64_t value, char sign)
 {
-	do {
-		*--end = (char)('0' + value % 10);
-		value /= 10;
-	} while (value);
+	end = buf_decimal(end, value);
 	if (sign)
 		*--end = sign;
 	return end;
@@ -122,11 +119,25 @@ void column_seconds(struct buf *buf, int64_t ns, unsigned int width)
 	buf_add(buf, begin, (size_t)(end - begin));
 }
 
+/* The characters that the 8 bytes at @at are, without those that end in them: bytes in UTF-8 that begin with 10 go on with one. */
+static size_t width_of_8(const char *at)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t bytes, more;
+
+	memcpy(&bytes, at, sizeof(bytes));
+	more = bytes >> 7 & ~bytes >> 6 & ones;
+	return 8 - (size_t)(more * ones >> 56);
+}
+
 size_t text_width(const struct buf *buf, size_t begin)
 {
-	size_t width = 0;
+	size_t width = 0, at = begin;
 
-	for (size_t at = begin; at < buf->len; at++) {
+	if (begin < buf->len && !memchr(buf->data + begin, '\033', buf->len - begin))
+		for (; buf->len - at >= 8; at += 8)
+			width += width_of_8(buf->data + at);
+	for (; at < buf->len; at++) {
 		/* A colour, up to its 'm'. */
 		while (at < buf->len && buf->data[at] == '\033') {
 			while (at < buf->len && buf->data[at] != 'm')
