@@ -224,7 +224,7 @@ def status_of(pid):
             key, _, value = line.partition(":")
             if key in names:
                 found[names[key]] = int(value.split()[0]) * 1024
-            elif key in ("State", "TracerPid"):
+            elif key in ("State", "TracerPid", "PPid"):
                 found[key] = value.split()[0]
     if "rss" in found and os.environ.get("STATUS_LAGS"):
         found.update(_resident(pid))
