@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define SYSTEM_HEADERS "/usr/include/"
+
 static bool same_object(const struct frame *a, const struct frame *b)
 {
 	return a->object && b->object && !strcmp(a->object, b->object);
@@ -37,13 +39,25 @@ static int find_allocator(const struct event_change *change)
 	return last;
 }
 
+/* Whether @frame was inlined from a header of the system's: memset() of the C library's string_fortified.h. */
+static bool is_from_header(const struct frame *frame)
+{
+	return frame->inlined && frame->file && !strncmp(frame->file, SYSTEM_HEADERS, strlen(SYSTEM_HEADERS));
+}
+
+/* Whether @frame is a library's code, wherever it is: in the program too, where the compiler has put it there. */
+static bool is_of_library(const struct frame *frame)
+{
+	return allocator_is_runtime(frame->object) || is_from_header(frame);
+}
+
 /* The first frame from @from on that is the program's; -1 where there is none. */
 static int find_program(const struct event_change *change, unsigned int from, bool templates_too)
 {
 	for (unsigned int i = from; i < change->stack_len; i++) {
 		const struct frame *frame = &change->stack[i];
 
-		if (!allocator_is_runtime(frame->object) && (templates_too || !allocator_is_template(frame->symbol)))
+		if (!is_of_library(frame) && (templates_too || !allocator_is_template(frame->symbol)))
 			return (int)i;
 	}
 	return -1;
@@ -84,7 +98,7 @@ void callsite_find(const struct event_change *change, struct callsite *out)
 		caller = find_program(change, from, true);
 	if (allocator >= 0)
 		out->entry = &change->stack[allocator];
-	else if (caller > 0 && allocator_is_runtime(change->stack[caller - 1].object))
+	else if (caller > 0 && is_of_library(&change->stack[caller - 1]))
 		out->entry = &change->stack[caller - 1];
 	if (caller >= 0)
 		out->caller = &change->stack[caller];

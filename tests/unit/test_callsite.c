@@ -56,6 +56,26 @@ static void test_sites(void **state)
 	}
 }
 
+/* What was inlined from a header of the system's is the library's, in the program too; its own headers are the program's. */
+static void test_headers(void **state)
+{
+	struct frame frames[] = {
+		{ .symbol = "memset",
+		  .object = PROG,
+		  .inlined = true,
+		  .file = "/usr/include/x86_64-linux-gnu/bits/string_fortified.h" },
+		{ .symbol = "clear", .object = PROG, .inlined = true, .file = "/opt/prog.h" },
+		{ .symbol = "main", .object = PROG, .file = "/opt/prog.c" },
+	};
+	struct event_change change = { .stack = frames, .stack_len = 3, .name = "minor" };
+	struct callsite site;
+
+	(void)state;
+	callsite_find(&change, &site);
+	assert_ptr_equal(site.entry, &frames[0]);
+	assert_ptr_equal(site.caller, &frames[1]);
+}
+
 struct named_case {
 	struct {
 		const char *symbol, *object;
@@ -160,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sites),
+		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_no_stack),
 	};
