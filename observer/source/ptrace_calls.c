@@ -16,10 +16,14 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#define MARK_PREFIX	"heaptrace:"
-#define MARK_PREFIX_LEN (sizeof(MARK_PREFIX) - 1)
-#define MARK_MAX	255
-#define PATIENCE_NS	100000000ull
+#define MARK_PREFIX	 "heaptrace:"
+#define MARK_PREFIX_LEN	 (sizeof(MARK_PREFIX) - 1)
+#define MARK_MAX	 255
+/* How long a call may sleep while others wait for its end: mappings of files may wait for ever. Where it is for the lock of the
+ * mm (D), its holder may only be waiting for a CPU. */
+#define PATIENCE_NS	 100000000ull
+#define PATIENCE_LOCK_NS 1000000000ull
+#define GROWTH_LOOKS	 8
 
 static bool is_mark(const struct ptrace_call *call)
 {
@@ -192,9 +196,29 @@ struct ptrace_task *call_next(struct tracer *tracer, struct ptrace_mm *mm)
 	return task;
 }
 
+/* The state of a thread as /proc says it: 'R', 'S', 'D', 't', ...; '?' where it is gone. */
+static char state_of(pid_t tid)
+{
+	struct buf stat = { 0 };
+	const char *at = procfs_read(tid, "stat", &stat) ? NULL : memrchr(stat.data, ')', stat.len);
+	char state = '?';
+
+	if (at && at + 2 < stat.data + stat.len)
+		state = at[2];
+	buf_free(&stat);
+	return state;
+}
+
 void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)
 {
-	if (mm->queue && mm->holder && now_ns - mm->holder_since_ns > PATIENCE_NS)
+	char state;
+
+	if (!mm->queue || !mm->holder)
+		return;
+	state = state_of(mm->holder->tid);
+	if (state == 'R' || state == 't') /* it will end, as soon as it has a CPU or we look at it */
+		mm->holder_since_ns = now_ns;
+	else if (now_ns - mm->holder_since_ns > (state == 'D' ? PATIENCE_LOCK_NS : PATIENCE_NS))
 		token_drop(mm->holder);
 }
 
@@ -203,12 +227,25 @@ bool call_wants_exit(const struct ptrace_task *task)
 	return task->call.open && task->mm && !is_mark(&task->call) && !task->call.sure;
 }
 
-/* How much of the change of VIRT that nobody has booked is the call's: all but what faults of others made grow meanwhile. */
-static int64_t virt_part(const struct ptrace_mm *mm, const struct ptrace_call *call, const struct usage *now)
+/* How much of the change of VIRT that nobody has booked is the call's: all but what faults of others made grow meanwhile. A fault
+ * tells of itself when it is over, and its mapping has grown before: where there are such mappings besides the stack of the first
+ * thread, they are looked at, until nothing has changed between two looks. */
+static int64_t virt_part(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call, struct usage *now)
 {
-	int64_t change = now->virt - mm->level.virt;
+	int64_t change = now->virt - mm->level.virt, grown;
 
-	return call->alone ? change : change - claims_growth(mm, change);
+	if (call->alone)
+		return change;
+	if (mm->growing_count < 2)
+		return change - claims_growth(mm, change);
+	for (int i = 0; i < GROWTH_LOOKS; i++) {
+		int64_t before = now->virt;
+
+		grown = claims_growth_mapped(mm);
+		if (books_level(tracer, mm, now) || now->virt == before)
+			break;
+	}
+	return now->virt - mm->level.virt - grown;
 }
 
 /* The change of the pages in reach of the call. What a call drops, others may have touched again: that is their doing. */
@@ -250,13 +287,13 @@ static struct usage measured_part(struct tracer *tracer, struct ptrace_task *tas
 	books_collect(tracer);
 	if (call->memcall && ptrace_ranges(call->memcall, call->args, &mm->view, true, ret, ranges)) {
 		part = pages_part(mm, call, ret, &now);
-		part.virt = virt_part(mm, call, &now);
+		part.virt = virt_part(tracer, mm, call, &now);
 		return part;
 	}
 	/* Neither arguments nor result say where: it has done what the faults of others have not. */
 	if (is_life(call))
 		return (struct usage){ 0 };
-	part.virt = virt_part(mm, call, &now);
+	part.virt = virt_part(tracer, mm, call, &now);
 	now.virt -= part.virt;
 	now = books_explain(tracer, mm, &now);
 	part.anon = now.anon;

@@ -206,6 +206,31 @@ int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit)
 	return limit - left;
 }
 
+struct growth {
+	const struct ptrace_mm *mm;
+	int64_t bytes;
+};
+
+static int growth_add(void *ctx, const struct procfs_map *map)
+{
+	struct growth *growth = ctx;
+
+	for (unsigned int i = 0; i < growth->mm->growing_count; i++) {
+		uint64_t start = growth->mm->growing[i];
+
+		if (map->start < start && start < map->end)
+			growth->bytes += (int64_t)(start - map->start);
+	}
+	return 0;
+}
+
+int64_t claims_growth_mapped(const struct ptrace_mm *mm)
+{
+	struct growth growth = { .mm = mm };
+
+	return procfs_maps(mm->fd_tid, growth_add, &growth) ? 0 : growth.bytes;
+}
+
 static int64_t run_bytes(const struct ptrace_run *run)
 {
 	return (int64_t)(run->end - run->start);
