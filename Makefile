@@ -175,9 +175,9 @@ check: ## set up like setup, then run every test
 # The form of the name of a kernel is that of tests/kernels/check.
 KERNELS      ?= 6.1 6.12 6.12:lockdown
 KERNEL_TESTS  = HEAPTRACE=$(BUILD)/heaptrace $(foreach kernel,$(KERNELS),KERNEL=$(kernel) tests/kernels/check)
-check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12", FULL=1 for every test)
-	@sh .ci/setup build kernels
-	@TEST_SECONDS=$(if $(FULL),43200,$${TEST_SECONDS:-900}) tests/run $(KERNEL_TESTS)
+check-kernels: all progs ## boot Debian's kernels in qemu and test there (KERNELS="6.1 6.12 arm64-6.1", FULL=1 for every test)
+	@sh .ci/setup build kernels $(if $(findstring arm64,$(KERNELS)),arm64)
+	@TEST_SECONDS=$(if $(FULL),43200,$${TEST_SECONDS:-1900}) tests/run $(KERNEL_TESTS)
 
 ci: ## check, and with it check-kernels
 	@$(MAKE) --no-print-directory check ENDS_ELSEWHERE='$(KERNEL_TESTS)'
@@ -267,4 +267,4 @@ distclean: clean ## remove all that git does not know below build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
--include $(shell find $(BUILD) $(COMMON)/heaptrace.bpf.d -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) $(COMMON)/heaptrace.bpf.d -path '$(COMMON)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)

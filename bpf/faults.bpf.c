@@ -14,8 +14,7 @@ static __always_inline u64 tick_ns(struct task_state *ts)
 	return ts->tick_ns > ts->run.ts_ns ? ts->tick_ns : ts->run.ts_ns;
 }
 
-SEC("raw_tp/page_fault_user")
-int BPF_PROG(on_page_fault_user, unsigned long address)
+static __always_inline int fault_of_user(u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -46,8 +45,7 @@ int BPF_PROG(on_page_fault_user, unsigned long address)
 	return 0;
 }
 
-SEC("raw_tp/page_fault_kernel")
-int BPF_PROG(on_page_fault_kernel, unsigned long address)
+static __always_inline int fault_of_kernel(u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -74,3 +72,36 @@ int BPF_PROG(on_page_fault_kernel, unsigned long address)
 		run->end = page + (1ull << config.page_shift);
 	return 0;
 }
+
+#if defined(__TARGET_ARCH_x86)
+
+SEC("raw_tp/page_fault_user")
+int BPF_PROG(on_page_fault_user, unsigned long address)
+{
+	return fault_of_user(address);
+}
+
+SEC("raw_tp/page_fault_kernel")
+int BPF_PROG(on_page_fault_kernel, unsigned long address)
+{
+	return fault_of_kernel(address);
+}
+
+#elif defined(__TARGET_ARCH_arm64)
+
+/* struct bpf_perf_event_data. */
+struct fault_event {
+	u64 regs[31], sp, pc, pstate;
+	u64 sample_period, addr;
+};
+
+#define PSTATE_MODE 0xf /* 0: the user's */
+
+/* There are no such tracepoints; the software event of page faults has the same to say. The loader opens it on each CPU. */
+SEC("perf_event")
+int on_page_fault(struct fault_event *event)
+{
+	return event->pstate & PSTATE_MODE ? fault_of_kernel(event->addr) : fault_of_user(event->addr);
+}
+
+#endif

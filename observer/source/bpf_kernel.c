@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
@@ -19,12 +20,11 @@ extern const char bpf_object_start[], bpf_object_end[];
 
 #define RING_DEFAULT_BYTES (16u << 20)
 #define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
-#define MAX_LINKS	   32
 
 struct bpf_kernel_side {
 	struct bpf_object *object;
-	struct bpf_link *links[MAX_LINKS];
-	unsigned int link_count;
+	struct bpf_link **links;
+	unsigned int link_count, link_room;
 	size_t mm_size;
 	volatile struct wire_shared *shared;
 };
@@ -326,6 +326,67 @@ static bool is_optional(const char *tracepoint)
 	return false;
 }
 
+/* Keeps @link. -ENOMEM where there is no room; it is destroyed then. */
+static int link_keep(struct bpf_kernel_side *side, struct bpf_link *link)
+{
+	if (side->link_count == side->link_room) {
+		unsigned int room = side->link_room ? side->link_room * 2 : 32;
+		struct bpf_link **links = reallocarray(side->links, room, sizeof(struct bpf_link *));
+
+		if (!links) {
+			bpf_link__destroy(link);
+			return -ENOMEM;
+		}
+		side->links = links;
+		side->link_room = room;
+	}
+	side->links[side->link_count++] = link;
+	return 0;
+}
+
+static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_program *program, const char *tracepoint,
+			     struct diag *diag)
+{
+	struct bpf_link *link = bpf_program__attach(program);
+
+	if (!link && errno == ENOENT && is_optional(tracepoint))
+		return 0;
+	if (!link)
+		return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s: use --source ptrace", tracepoint,
+				strerror(errno));
+	return link_keep(side, link) ? diag_set(diag, -ENOMEM, "out of memory") : 0;
+}
+
+/* Has @program run at each page fault of any process, on each CPU: where there are no tracepoints for it. */
+static int faults_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_PAGE_FAULTS,
+					.sample_period = 1 };
+	int cpus = libbpf_num_possible_cpus();
+
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		struct bpf_link *link;
+		int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+
+		if (fd < 0 && errno == ENODEV)
+			continue; /* it is not there now */
+		if (fd < 0)
+			return diag_set(diag, -errno, "cannot count page faults on CPU %d: %s: use --source ptrace",
+					cpu, strerror(errno));
+		link = bpf_program__attach_perf_event(program, fd);
+		if (!link) {
+			close(fd);
+			return diag_set(diag, -errno, "cannot attach to page faults: %s: use --source ptrace",
+					strerror(errno));
+		}
+		if (link_keep(side, link))
+			return diag_set(diag, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
 int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag)
 {
 	struct bpf_program *program;
@@ -333,19 +394,14 @@ int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag)
 	bpf_object__for_each_program(program, side->object)
 	{
 		const char *tracepoint = tracepoint_of(program);
-		struct bpf_link *link;
+		int err = 0;
 
-		if (!tracepoint)
-			continue;
-		if (side->link_count == MAX_LINKS)
-			return diag_set(diag, -E2BIG, "too many programs in the built-in BPF object");
-		link = bpf_program__attach(program);
-		if (!link && errno == ENOENT && is_optional(tracepoint))
-			continue;
-		if (!link)
-			return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s: use --source ptrace",
-					tracepoint, strerror(errno));
-		side->links[side->link_count++] = link;
+		if (tracepoint)
+			err = tracepoint_attach(side, program, tracepoint, diag);
+		else if (bpf_program__type(program) == BPF_PROG_TYPE_PERF_EVENT)
+			err = faults_attach(side, program, diag);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -438,5 +494,6 @@ void bpf_kernel_free(struct bpf_kernel_side *side)
 	if (side->shared)
 		munmap((void *)side->shared, shared_bytes());
 	bpf_object__close(side->object);
+	free(side->links);
 	free(side);
 }

@@ -80,7 +80,8 @@ static void do_protect(void)
 
 	STEP("mprotect none", must(mprotect(at + 16 * PAGE, 16 * PAGE, PROT_NONE) == 0));
 	STEP("mprotect back", must(mprotect(at, 64 * PAGE, RW) == 0));
-	STEP("pkey_mprotect", must(syscall(SYS_pkey_mprotect, at, 8 * PAGE, PROT_READ, -1) == 0));
+	/* Without protection keys the call fails; it is a row all the same. */
+	STEP("pkey_mprotect", must(syscall(SYS_pkey_mprotect, at, 8 * PAGE, PROT_READ, -1) == 0 || errno == ENOSYS));
 	must(munmap(at, 64 * PAGE) == 0);
 }
 
