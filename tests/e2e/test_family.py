@@ -38,7 +38,8 @@ def fork(t, source):
     t.equal([(row["mm"], row["virt"], row["rss"]) for row in rows], [(child["mm"], 0, 0)], "a fork row that changes nothing")
     copied = [row for row in done.books.step("child writes 32", child["pid"]) if row["cause"] == "fault"]
     t.equal(sum(row["anon"] for row in copied), 0, "copy on write changes no level")
-    t.ok(sum(row["count"] for row in copied) >= 32, "but its faults are counted", *copied)
+    if "faults" in done.books.header["caps"]:  # an ordinary user may be forbidden to see those that change nothing
+        t.ok(sum(row["count"] for row in copied) >= 32, "but its faults are counted", *copied)
 
 
 @case()
