@@ -29,7 +29,7 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	blank->brk = BPF_CORE_READ(mm, brk);
 	blank->start_stack = BPF_CORE_READ(mm, start_stack);
 	blank->parent = parent;
-	blank->pid = task->tgid;
+	blank->pid = process_number(task);
 	blank->how = how;
 	bpf_probe_read_kernel(blank->comm, sizeof(blank->comm), task->comm);
 	if (bpf_map_update_elem(&mms, &key, blank, BPF_NOEXIST)) {

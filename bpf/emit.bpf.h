@@ -21,8 +21,8 @@ static __always_inline void who_fill(struct wire_head *head, struct task_struct 
 {
 	const u64 *comm = (const u64 *)task->comm;
 
-	head->pid = task->tgid;
-	head->tid = task->pid;
+	head->pid = process_number(task);
+	head->tid = thread_number(task);
 	((u64 *)head->comm)[0] = comm[0];
 	((u64 *)head->comm)[1] = comm[1];
 }
@@ -87,8 +87,8 @@ static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *
 	if (!scratch)
 		return NULL;
 	__builtin_memset(&scratch->fold, 0, sizeof(scratch->fold));
-	scratch->fold.pid = task->tgid;
-	scratch->fold.tid = task->pid;
+	scratch->fold.pid = process_number(task);
+	scratch->fold.tid = thread_number(task);
 	bpf_map_update_elem(&folds, key, &scratch->fold, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&folds, key);
 }

@@ -36,8 +36,8 @@ static __always_inline int seed_later(struct task_struct *task)
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	if (shared.seed_mode == SEED_FLUSH) {
-		flushed.pid = task->tgid;
-		flushed.tid = task->pid;
+		flushed.pid = process_number(task);
+		flushed.tid = thread_number(task);
 		bpf_probe_read_kernel(flushed.comm, sizeof(flushed.comm), task->comm);
 		if (ts && ts->mm)
 			all_flush(ts, task);
@@ -128,7 +128,7 @@ int seed_vma(struct bpf_iter__task_vma *ctx)
 		return 0;
 	state = mm_find((u64)BPF_CORE_READ(vma, vm_mm));
 	if (state)
-		vma_send((u64)vma, state->id, task->tgid);
+		vma_send((u64)vma, state->id, process_number(task));
 	return 0;
 }
 

@@ -143,12 +143,12 @@ static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 
 	if (!bpf_iter_task_vma_new) {
 		if (bpf_core_field_exists(struct mm_struct, mm_mt))
-			maple_walk(BPF_CORE_READ(task, mm), mm_id, task->tgid, 0);
+			maple_walk(BPF_CORE_READ(task, mm), mm_id, process_number(task), 0);
 		return 0;
 	}
 	bpf_iter_task_vma_new(&it, task, 0);
 	while ((vma = bpf_iter_task_vma_next(&it)))
-		vma_send((u64)vma, mm_id, task->tgid);
+		vma_send((u64)vma, mm_id, process_number(task));
 	bpf_iter_task_vma_destroy(&it);
 	return 0;
 }

@@ -220,9 +220,10 @@ struct wire_config {
 	u64 ring_limit; /* bytes that rows may fill of the ring; the rest is for marks, births and ends */
 	u32 cpu_count;	/* possible CPUs */
 	u32 page_shift;
-	u32 follow;    /* watch children that have an mm of their own */
-	u32 stacks;    /* enum wire_stacks */
-	u32 room_rows; /* that a CPU may send before it looks at the ring's fill again */
+	u32 follow;	   /* watch children that have an mm of their own */
+	u32 stacks;	   /* enum wire_stacks */
+	u32 pid_namespace; /* inode of the observer's; 0: the first one, whose numbers are the kernel's */
+	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
 	s32 nr_write, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };

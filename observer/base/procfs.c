@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_CHUNK     4096
-#define READ_MAX_BYTES (256u << 20)
-#define LINK_MAX_BYTES 4096 /* PATH_MAX: the kernel gives no more */
-#define PATH_BYTES     64
+#define READ_CHUNK	    4096
+#define READ_MAX_BYTES	    (256u << 20)
+#define LINK_MAX_BYTES	    4096 /* PATH_MAX: the kernel gives no more */
+#define PATH_BYTES	    64
+#define FIRST_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
 /* A name under /proc may vanish at any moment; each way it shows is the same to us. */
 static int vanished_or(int err)
@@ -285,4 +287,13 @@ int procfs_maps(pid_t pid, int (*fn)(void *ctx, const struct procfs_map *map), v
 	}
 	buf_free(&text);
 	return ret;
+}
+
+uint32_t procfs_pid_namespace(void)
+{
+	struct stat status;
+
+	if (stat("/proc/self/ns/pid", &status) || status.st_ino == FIRST_PID_NAMESPACE)
+		return 0;
+	return (uint32_t)status.st_ino;
 }

@@ -116,4 +116,7 @@ int procfs_tasks(pid_t pid, pid_t **ret_tids, size_t *ret_count);
  * maps piecemeal: between two pieces the process may have changed its mappings. */
 int procfs_maps(pid_t pid, int (*fn)(void *ctx, const struct procfs_map *map), void *ctx);
 
+/* The inode of our PID namespace; 0 where it is the machine's first one, or is not known. */
+uint32_t procfs_pid_namespace(void);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/bpf_kernel.h"
 
+#include "base/procfs.h"
 #include "event/memcalls.h"
 
 #include <bpf/bpf.h>
@@ -93,10 +94,9 @@ int bpf_kernel_probe(struct diag *diag)
 	return diag_set(diag, -errno, "bpf(2) fails: %s: use --source ptrace", strerror(errno));
 }
 
-static uint64_t power_of_two_from(uint64_t bytes, uint64_t least)
+/* @size, doubled until @bytes have room in it. */
+static uint64_t power_of_two_from(uint64_t bytes, uint64_t size)
 {
-	uint64_t size = least;
-
 	while (size < bytes && size < (1ull << 31))
 		size <<= 1;
 	return size;
@@ -125,6 +125,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
 	config->stacks = wanted->stacks;
+	config->pid_namespace = procfs_pid_namespace();
 	config->stack_seed = wanted->stack_seed;
 	config->nr_write = SYS_write;
 	config->nr_execve = nr_of("execve");

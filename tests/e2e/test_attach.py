@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import Observer, Process, case, prog, status_of, stop, wait_until
+from harness import Observer, Process, case, new_path, prog, status_of, stop, wait_until
 
 PARTS = ("virt", "rss", "anon", "file", "shmem")
 PAGE = 4096
@@ -181,6 +181,30 @@ def another_namespace(t, source):
         t.equal(image, os.path.realpath(prog("hold")), "its image has its name")
         outer.say("quit")
         outer.finish()
+
+
+@case()
+def observer_in_a_namespace(t, source):
+    """heaptrace in a PID namespace of its own, as in a container: processes have the numbers that they have there."""
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc"]
+    if harness.run([*unshare, "/bin/true"]).rc:
+        t.skip("all", "no namespaces can be made here")
+        return
+    path = new_path(".jsonl")
+    done = harness.run([*unshare, harness.HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--sample", "1", "--",
+                        prog("family"), "fork"])
+    done.path = path
+    t.balanced(done)
+    t.agrees(done)
+    t.ok(all(0 < point["pid"] < 100 for point in done.points), "its processes are among the first there", done.points)
+    samples = done.books.of("sample")
+    t.ok(samples and samples[0]["pid"] < 100, "they are sampled", samples[:1])
+    path = new_path(".jsonl")
+    script = f"{prog('hold')} 0 </dev/zero >/dev/null & {harness.HEAPTRACE} -s {source} -f jsonl -o {path} -d 0.5 -p $!; kill -9 $!"
+    done = harness.run([*unshare, "sh", "-c", script])
+    done.path = path
+    found = [ledger for ledger in done.books.ledgers.values() if ledger["balanced"] and ledger["pid"] < 100]
+    t.equal(len(found), 1, "one is attached to", done)
 
 
 @case()
