@@ -36,8 +36,9 @@ def calls(rows, name, function):
 
 def check_rows(t, rows, what):
     parsed, dropped = calls(rows, "mmap", "parse_chunk"), calls(rows, "munmap", "drop_all")
-    t.equal(len(parsed), BLOCKS, f"{what}: each block is asked for by parse_chunk")
-    t.equal(len(dropped), BLOCKS, f"{what}: each is given back by drop_all")
+    shown = [(row["name"], row["stack_complete"], row.get("stack_lost"), chain(row)) for row in rows if row["name"] == "mmap"][-6:]
+    t.equal(len(parsed), BLOCKS, f"{what}: each block is asked for by parse_chunk", *shown)
+    t.equal(len(dropped), BLOCKS, f"{what}: each is given back by drop_all", *shown)
     for row, links in ([(row, [("malloc", None), ("parse_chunk", "parse"), ("load_file", "load"), ("main", "main loads")])
                         for row in parsed] +
                        [(row, [("free", None), ("drop_all", "drop"), ("main", "main drops")]) for row in dropped]):
