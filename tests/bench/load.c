@@ -29,6 +29,7 @@
 #define BLOCK_BYTES (256ul << 10)
 #define MIXED_BYTES (16 * PAGE)
 #define THREADS_MAX 64u
+#define DEEP_LEVELS 6u
 
 #define RW   (PROT_READ | PROT_WRITE)
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
@@ -168,6 +169,29 @@ static uint64_t malloc_batch(struct span *apart)
 	return 64;
 }
 
+/* Each bit of @path chooses one of two places to go on from, so that no two paths are the same call chain. */
+static __attribute__((noinline, noclone)) void deep(unsigned int level, unsigned int path)
+{
+	if (!level) {
+		unmap(map(PAGE), PAGE);
+	} else if (path & 1) {
+		deep(level - 1, path >> 1);
+		__asm__ volatile("nop" ::: "memory");
+	} else {
+		deep(level - 1, path >> 1);
+		__asm__ volatile("" ::: "memory");
+	}
+}
+
+/* A page mapped and unmapped: 14 frames with the C library's and main()'s. A chain comes again after all others. */
+static uint64_t deep_batch(struct span *apart)
+{
+	(void)apart;
+	for (unsigned int path = 0; path < 1u << DEEP_LEVELS; path++)
+		deep(DEEP_LEVELS, path);
+	return 1u << DEEP_LEVELS;
+}
+
 static uint64_t getppid_batch(struct span *apart)
 {
 	(void)apart;
@@ -201,7 +225,7 @@ static uint64_t files_batch(struct span *apart)
 
 static const struct workload workloads[] = {
 	{ "pair", pair_batch },	    { "brk", brk_batch },	  { "touch", touch_batch }, { "mixed", mixed_batch },
-	{ "malloc", malloc_batch }, { "getppid", getppid_batch }, { "files", files_batch },
+	{ "malloc", malloc_batch }, { "getppid", getppid_batch }, { "files", files_batch }, { "deep", deep_batch },
 };
 
 static void *work(void *argument)
@@ -325,7 +349,7 @@ int main(int argc, char **argv)
 			chosen = &workloads[i];
 	threads = chosen ? strtoul(argv[2], NULL, 10) : 0;
 	if (!threads || threads > THREADS_MAX || !limit_parse(argv[3])) {
-		fputs("usage: load pair|brk|touch|mixed|malloc|getppid|files THREADS LIMIT[ms] | run CMD [ARG...] | idle\n",
+		fputs("usage: load pair|brk|touch|mixed|malloc|getppid|files|deep THREADS LIMIT[ms] | run CMD [ARG...] | idle\n",
 		      stderr);
 		return 2;
 	}

@@ -116,7 +116,7 @@ static void comes_out_as_it_went_in(void **state)
 	event_queue_end(queue, -EPIPE);
 	assert_int_equal(event_queue_take(queue, LONG_WAIT, on_event, &seen, &result), -ENODATA);
 	assert_int_equal(result, -EPIPE);
-	assert_int_equal(event_queue_take(queue, LONG_WAIT, on_event, &seen, &result), -ENODATA);
+	assert_int_equal(event_queue_take(queue, NO_WAIT, on_event, &seen, &result), -ENODATA);
 	event_queue_free(queue);
 	event_queue_free(NULL);
 }
