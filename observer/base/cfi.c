@@ -2,6 +2,7 @@
 #include "base/cfi.h"
 
 #include "base/cfi_entry.h"
+#include "base/search.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -71,16 +72,8 @@ void cfi_free(struct cfi *cfi)
 
 const struct cfi_fde *cfi_find(const struct cfi *cfi, uint64_t addr)
 {
-	size_t low = 0, high = cfi->fde_count;
+	size_t low = SEARCH_ABOVE(cfi->fdes, cfi->fde_count, start, addr);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (cfi->fdes[middle].start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	if (!low || addr - cfi->fdes[low - 1].start >= cfi->fdes[low - 1].size)
 		return NULL;
 	return &cfi->fdes[low - 1];

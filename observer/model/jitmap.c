@@ -2,6 +2,7 @@
 #include "model/jitmap.h"
 
 #include "base/procfs.h"
+#include "base/search.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,19 +240,12 @@ static int compare(const void *a, const void *b)
 static const struct function *find(struct jitmap *jitmap, uint64_t addr)
 {
 	const struct function *found = NULL;
-	size_t low = 0, high = jitmap->count;
+	size_t low;
 
 	if (jitmap->sorted < jitmap->count)
 		qsort(jitmap->functions, jitmap->count, sizeof(*jitmap->functions), compare);
 	jitmap->sorted = jitmap->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (jitmap->functions[middle].start <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	low = SEARCH_ABOVE(jitmap->functions, jitmap->count, start, addr);
 	for (unsigned int i = 0; low && i < OVERLAP_MAX; i++) {
 		const struct function *function = &jitmap->functions[--low];
 

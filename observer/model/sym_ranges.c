@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "model/sym_ranges.h"
 
+#include "base/search.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -43,16 +45,8 @@ void sym_ranges_finish(struct sym_ranges *ranges)
 
 const struct sym_range *sym_ranges_find(const struct sym_ranges *ranges, uint64_t addr)
 {
-	size_t low = 0, high = ranges->count;
+	size_t low = SEARCH_ABOVE(ranges->list, ranges->count, low, addr);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges->list[middle].low <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	for (unsigned int i = 0; low && i < OVERLAP_MAX; i++) {
 		const struct sym_range *range = &ranges->list[--low];
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "model/sym_table.h"
 
+#include "base/search.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,16 +162,8 @@ void sym_table_finish(struct sym_table *table)
 
 const struct sym_entry *sym_table_find(const struct sym_table *table, uint64_t vaddr)
 {
-	size_t low = 0, high = table->count;
+	size_t low = SEARCH_ABOVE(table->entries, table->count, start, vaddr);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (table->entries[middle].start <= vaddr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	for (unsigned int i = 0; low && i < OVERLAP_MAX; i++) {
 		const struct sym_entry *entry = &table->entries[--low];
 

@@ -2,6 +2,7 @@
 #include "source/unwind_space.h"
 
 #include "base/procfs.h"
+#include "base/search.h"
 #include "source/unwind_file.h"
 
 #include <errno.h>
@@ -108,17 +109,7 @@ void unwind_space_set_pid(struct unwind_space *space, pid_t pid)
 /* The index of the first mapping that ends after @addr. */
 static size_t index_of(const struct unwind_space *space, uint64_t addr)
 {
-	size_t low = 0, high = space->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (space->maps[middle].end <= addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return SEARCH_ABOVE(space->maps, space->count, end, addr);
 }
 
 struct unwind_map *space_find(const struct unwind_space *space, uint64_t addr)
