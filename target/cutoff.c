@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "cutoff.h"
 
+#include "mark.h"
 #include "quiet.h"
 #include "room.h"
 
@@ -55,10 +56,23 @@ static void *alloc_touched(const struct allocator *allocator, size_t size)
 	return ptr;
 }
 
+/* Takes a reading, and leaves the mark that says where it was taken. 0 or -errno. */
+static int observe(int fd, const char *word, size_t size, struct reading *out)
+{
+	static char buffer[READING_BUFFER_BYTES];
+	struct mark mark = { .len = 0 };
+	int err;
+
+	mark_make(&mark, word, size, 0, 0);
+	err = reading_take(fd, buffer, out);
+	mark_send(&mark);
+	return err;
+}
+
 /* The experiment, in the child. */
 static int run_probe(const struct allocator *allocator, size_t large_bytes, struct cutoff_probe *out)
 {
-	static char buffer[READING_BUFFER_BYTES];
+	struct reading large;
 	int fd = reading_open();
 	void *ptr;
 	int err;
@@ -72,19 +86,22 @@ static int run_probe(const struct allocator *allocator, size_t large_bytes, stru
 		if (!ptr)
 			return -errno;
 		allocator->free(ptr, large_bytes);
+		err = observe(fd, "large", large_bytes, &large);
+		if (err < 0)
+			return err;
 	}
-	err = reading_take(fd, buffer, &out->before);
+	err = observe(fd, "before", out->size, &out->before);
 	if (err < 0)
 		return err;
 	ptr = alloc_touched(allocator, out->size);
 	if (!ptr)
 		return -errno;
-	err = reading_take(fd, buffer, &out->during);
+	err = observe(fd, "touch", out->size, &out->during);
 	if (err < 0)
 		return err;
 	out->in_heap = is_in_heap(ptr);
 	allocator->free(ptr, out->size);
-	return reading_take(fd, buffer, &out->after);
+	return observe(fd, "free", out->size, &out->after);
 }
 
 /* Waits for the probe. 0, or -errno after one line on stderr. */

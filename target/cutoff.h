@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* cutoff: from which size on does free give memory back? Every probe is a process of its own, forked from one that has
- * never used its heap, so no probe sees what another one did to the allocator. */
+ * never used its heap, so no probe sees what another one did to the allocator. It leaves the marks "large N" (where a
+ * large block was freed first), "before N", "touch N" and "free N", N in bytes. */
 #ifndef TARGET_CUTOFF_H
 #define TARGET_CUTOFF_H
 

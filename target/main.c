@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* target: experiments on memory that is allocated, touched and freed. */
 #include "cutoff.h"
+#include "mark.h"
 #include "options.h"
 #include "out.h"
 #include "play.h"
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -97,6 +99,20 @@ static void list(void)
 		out_printf(&out, "%-10s %s\n", allocator->name, allocator->help);
 }
 
+/* Sets a parameter of malloc, and leaves a mark with what mallopt returned. */
+static void tune(struct tune *tune)
+{
+	char text[MARK_BYTES / 2];
+	struct mark mark = { .len = 0 };
+
+	tune_apply(tune);
+	snprintf(text, sizeof(text), "mallopt(%s, %d) = %d", tune->name, tune->value, tune->result);
+	mark_make_word(&mark, text);
+	mark_send(&mark);
+	if (tune->result == 0)
+		out_complain("mallopt refused %s=%d", tune->name, tune->value);
+}
+
 /* What has to precede the experiment: the allocator's own beginnings and the parameters of malloc. */
 static int prepare(void)
 {
@@ -108,11 +124,8 @@ static int prepare(void)
 		out_complain("allocator %s: %s", options.allocator->name, strerror(-err));
 		return err;
 	}
-	for (size_t i = 0; i < options.nr_tunes; i++) {
-		tune_apply(&options.tunes[i]);
-		if (options.tunes[i].result == 0)
-			out_complain("mallopt refused %s=%d", options.tunes[i].name, options.tunes[i].value);
-	}
+	for (size_t i = 0; i < options.nr_tunes; i++)
+		tune(&options.tunes[i]);
 	if (!options.has_seed)
 		options.seed = choose_seed();
 	return 0;

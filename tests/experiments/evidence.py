@@ -42,10 +42,10 @@ class GlibcStory:
     def __init__(self, run, blocks, frozen=False):
         self.model, self.run, self.wrong, self.whys = Glibc(frozen), run, [], []
         self.kept_after = {}  # size that was kept -> the size whose free had raised the threshold
-        for index, block in enumerate(blocks):
-            self.whys.append(self._one(index, block))
+        for block in blocks:
+            self.whys.append(self._one(block))
 
-    def _one(self, index, block):
+    def _one(self, block):
         chunk, mapped = Glibc.chunk(block.size), Glibc.mapped(block.size)
         must_map = chunk >= self.model.mmap
         if must_map != (block.source == "mmap") or must_map != block.returned:
@@ -56,11 +56,12 @@ class GlibcStory:
         self.kept_after[block.size] = self.model.raised_by
         if chunk < 64 * KB:
             return f"a chunk of {chunk:,} is below 64 KiB: its free does not look at the top of the heap"
-        top = self._top(index, block)
-        if top >= self.model.trim:
-            self.wrong.append(f"{self.run.name}: {block.size}: kept with a top of {top}, trim_threshold {self.model.trim}")
+        heap = self.run.heap_bytes(block.levels["free"]["_line"])
+        if heap >= self.model.trim:
+            self.wrong.append(f"{self.run.name}: {block.size}: kept in a heap of {heap}, trim_threshold {self.model.trim}")
         return (f"a chunk of {chunk:,} is below mmap_threshold {self.model.mmap:,} (since the free of "
-                f"{size_text(self.model.raised_by)}); the top, {top:,}, is below trim_threshold {self.model.trim:,}")
+                f"{size_text(self.model.raised_by)}); the whole heap, {heap:,}, is below trim_threshold "
+                f"{self.model.trim:,}, and so is its top")
 
     def _mapped(self, block, mapped):
         before = self.model.mmap
@@ -69,9 +70,3 @@ class GlibcStory:
         if mapped > Glibc.MAX:
             return "its own mapping; above 32 MiB, so the thresholds stay"
         return "its own mapping; the thresholds stay"
-
-    def _top(self, index, block):
-        """The top chunk after the block's free: from its chunk to the end of the heap. The address is what the target has
-        said of its block, the end what the brk rows say."""
-        end = self.run.brk_end(block.levels["free"]["_line"])
-        return end - (self.run.document["blocks"][index]["addr"] - 16)

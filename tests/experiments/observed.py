@@ -181,12 +181,6 @@ class Observed:
                         block.rows.setdefault(word, []).append(row)
                     break
 
-    def brk_end(self, line):
-        """Where the heap ended at a line of the output, by the brk rows before it; None before the first."""
-        end = None
-        for row in self.rows:
-            if row["_line"] >= line:
-                break
-            if row["cause"] == "syscall" and row["name"] == "brk" and row["error"] is None:
-                end = row["ret"]
-        return end
+    def heap_bytes(self, line):
+        """How long the heap of brk is at a line of the output: what the brk rows before it made of nothing."""
+        return sum(row["virt"] for row in self.rows if row["_line"] < line and row["name"] == "brk" and row["cause"] == "syscall")

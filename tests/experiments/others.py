@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """tcmalloc, mimalloc and musl's malloc."""
 
-import json
 import os
 
-import harness
+from cutoffs import Cutoffs
 from evidence import gave_back
-from lab import LIBRARIES
 from observed import KB, MB, kb, size_text
 
 TITLE = "And with tcmalloc, mimalloc or musl?"
@@ -25,7 +23,9 @@ RUNS = {
 # Name in the table: the command.
 CUTOFFS = {
     "glibc": "target cutoff",
-    **{name: f"preload:{name} target cutoff" for name in LIBRARIES},
+    "jemalloc": "preload:jemalloc target cutoff",
+    "tcmalloc": "preload:tcmalloc target cutoff",
+    "mimalloc": "MIMALLOC_DECOMMIT_DELAY=1000000 preload:mimalloc target cutoff",  # or what was freed before comes back late
     "musl": "target-musl cutoff",
     **{name: f"target cutoff --alloc {name}" for name in ("mmap", "operator", "slab")},
 }
@@ -93,39 +93,32 @@ def musl(lab):
     return blocks
 
 
-def how(probe):
-    """By which way the first size that does gives memory back."""
-    if not probe:
-        return ""
-    _, during, after = probe["virt"]
-    return "pages dropped, addresses kept" if during == after else "brk lowered" if probe["in_heap"] else "unmapped"
-
-
 def cutoffs(lab):
-    """What `target cutoff` finds for each allocator: the size from which free gives memory back, fresh and after 20 MiB."""
-    rows = []
-    for name, command in CUTOFFS.items():
-        if name == "musl" and not has_musl(lab):
-            continue
-        command += " --max 64M"
-        lab.shown.append(command)
-        found = json.loads(harness.run(lab.arguments(command + " --json"), timeout=300).out)
-        rows.append((name, found["fresh"]["cutoff"], found["after"]["cutoff"], how(found["fresh"]["given_back"])))
-    _, fresh, after, _ = rows[0]
+    """What `target cutoff` finds for each allocator: the size from which free gives memory back, fresh and after a large free."""
+    large, most = (8 * MB, "32M") if lab.short else (20 * MB, "64M")
+    found = {name: Cutoffs(lab.run(f"{command} --large {large // MB}M --max {most} --json", name))
+             for name, command in CUTOFFS.items() if name != "musl" or has_musl(lab)}
+    glibc = found["glibc"]
     lab.finding(
-        f"Only with glibc's malloc does a large free decide over later ones: its cut-off moves from {fresh:,} to {after:,} bytes "
-        "when 20 MiB were freed before; that of each other allocator stays where it is.",
-        fresh < 140000 < 20 * MB < after and all(row[1] == row[2] for row in rows[1:]), *rows)
+        f"Only with glibc's malloc does a large free decide over later ones: its cut-off moves from {glibc.fresh.cutoff:,} to "
+        f"{glibc.after.cutoff:,} bytes when {large // MB} MiB were freed before; that of each other allocator stays where it is.",
+        glibc.fresh.cutoff < 140000 < large < glibc.after.cutoff
+        and all(one.fresh.cutoff == one.after.cutoff for name, one in found.items() if name != "glibc"),
+        *[(name, one.fresh.cutoff, one.after.cutoff) for name, one in found.items()])
+    problems = [problem for one in found.values() for problem in one.problems]
+    lab.finding(
+        f"Each cut-off is exact: of {sum(one.count for one in found.values())} processes that freed one block, the rows between "
+        "its marks show RSS fall from that size on, and not with one byte less; `target cutoff`, by what it reads from /proc, "
+        "says the same.", not problems, *problems)
     lab.table("From which size on free gives memory back at once (`target cutoff`)",
-              ("allocator", "fresh", "after a free of 20 MiB", "how"),
-              [(name, *(SIZE_WORDS.get(size) or f"{size:,} bytes" for size in (fresh, after)), way)
-               for name, fresh, after, way in rows])
+              ("allocator", "fresh", f"after a free of {large // MB} MiB", "how"),
+              [(name, *(SIZE_WORDS.get(size) or f"{size:,} bytes" for size in (one.fresh.cutoff, one.after.cutoff)), one.fresh.way)
+               for name, one in found.items()])
 
 
 def findings(lab):
     columns = {"tcmalloc": tcmalloc(lab), "mimalloc": mimalloc(lab), "musl": musl(lab)}
-    if not lab.short:
-        cutoffs(lab)
+    cutoffs(lab)
     columns = {name: blocks for name, blocks in columns.items() if blocks}
     lab.table("What each free gave back (kB)", ("block", *columns), [
         (size_text(size), *(gave_back(blocks[i]) for blocks in columns.values())) for i, size in enumerate(SIZES)])
