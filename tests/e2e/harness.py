@@ -2,7 +2,8 @@
 """A tiny TAP harness: cases, each run once per source; programs under observation; what they said.
 
 Environment: HEAPTRACE and TARGET (build/heaptrace, build/target), PROGS (the workloads, build/tests/prog), SOURCES
-("bpf ptrace"; by default all that work here, and bpf must work for root), CASES (substrings of the cases to run)."""
+("bpf ptrace"; by default all that work here, and bpf must work for root), CASES (substrings of the cases to run), LOAD (1:
+how much work is done that is there to be much: 20 for a long run, 0.1 on an emulator)."""
 
 import atexit
 import contextlib
@@ -25,6 +26,7 @@ PROGS = os.path.abspath(os.environ.get("PROGS", "build/tests/prog"))
 PYTHON = os.path.realpath(sys.executable)
 TIMEOUT = int(os.environ.get("E2E_TIMEOUT", "300"))
 PATIENCE = max(20, TIMEOUT // 3)  # for one step of something
+LOAD = float(os.environ.get("LOAD", "1"))
 
 _cases = []
 _caps = {}
@@ -47,6 +49,11 @@ def new_path(suffix=""):
 
 
 new_path.count = 0
+
+
+def times(count, least=2):
+    """How often something is to be done that is done @count times where LOAD is 1."""
+    return max(min(count, least), round(count * LOAD))
 
 
 def prog(name):

@@ -67,7 +67,7 @@ def commands():
     yield "a family", [prog("family"), "fork"]
     yield "a chain of execs", [prog("family"), "chain", "3"]
     yield "a shell with children", ["/bin/sh", "-c", "ls -R /usr/include >/dev/null; true; (true; true); no-such-command"]
-    yield "python3", [PYTHON, "-S", "-E", "-c", "x=[bytearray(300000) for _ in range(200)]; del x"]
+    yield "python3", [PYTHON, "-S", "-E", "-B", "-c", "x=[bytearray(300000) for _ in range(200)]; del x"]
     yield "gcc -c", ["gcc", "-c", "-o", new_path(".o"), source]
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 """Exact books under load: threads on one mm, swarms of short processes, a buffer that is too small, an observer that is
-stopped or killed, attaching again and again. HEAVY=1 runs the long forms."""
+stopped or killed, attaching again and again. LOAD says how much of it: 20 is the long form."""
 
 import ctypes
 import json
@@ -10,12 +10,12 @@ import random
 import re
 import signal
 import subprocess
+import time
 
 import harness
 from books import Books
-from harness import Observer, Process, case, observe, prog, status_of, stop, wait_until
+from harness import Observer, Process, case, observe, prog, status_of, stop, times, wait_until
 
-HEAVY = bool(os.environ.get("HEAVY"))
 PAGE = 4096
 
 
@@ -32,7 +32,7 @@ def storm(t, source, mode, threads, rounds, *options):
 @case("syscalls", "kernel")
 def threads_on_their_own(t, source):
     for threads, rounds in ((8, 200), (64, 25)):
-        done = storm(t, source, "own", threads, rounds if not HEAVY else rounds * 20)
+        done = storm(t, source, "own", threads, times(rounds, 4))
         if not done:
             continue
         known = {one["tid"]: one for line in done.out.splitlines() if line.startswith('{"threads"')
@@ -54,18 +54,17 @@ def threads_on_their_own(t, source):
 @case("syscalls")
 def threads_over_each_other(t, source):
     for threads, rounds in ((8, 1500), (64, 150)):
-        storm(t, source, "shared", threads, rounds if not HEAVY else rounds * 20)
+        storm(t, source, "shared", threads, times(rounds, 4))
 
 
 @case()
 def short_children(t, source):
     """10,000 in all, by ptrace, which stops each many times, a fifth of them; those that share memory have no mm of their
     own."""
-    scale = 10 if HEAVY else 1 if source == "bpf" else 0.2
     for mode, count, at_once, own in (("fork", 5000, 8, True), ("vfork", 1500, 1, False), ("clonevm", 1500, 4, False),
                                       ("exec", 800, 1, True), ("spawn", 800, 4, True), ("kill", 400, 4, True)):
-        count = int(count * scale)
-        done = observe(source, [prog("swarm"), mode, str(count), str(at_once)], timeout=600)
+        count = times(count if source == "bpf" else count // 5, 2 * at_once)
+        done = observe(source, [prog("swarm"), mode, str(count), str(at_once)], timeout=2 * harness.TIMEOUT)
         name = f"{mode}, {count} children"
         if t.balanced(done, name):
             t.agrees(done, name=f"{name}: readings agree")
@@ -93,7 +92,7 @@ def flood(t, source, name, rounds, *options, between=None):
             observer.say("")
             if resume:
                 resume()
-            rc, out, err = observer.finish(300)
+            rc, out, err = observer.finish()
         return harness.Run(rc, out, err, observer.path)
     one, done = once_round(1), once_round(rounds, *options, between=between)
     if not t.balanced(done, name, coalesced=True):
@@ -111,14 +110,14 @@ def flood(t, source, name, rounds, *options, between=None):
 
 @case("syscalls")
 def event_flood(t, source):
-    flood(t, source, "flood", 3000 if not HEAVY else 500000)
+    flood(t, source, "flood", times(3000))
 
 
 @case("syscalls", sources=("bpf",))
 def small_buffer(t, source):
     """Every row may not fit; the totals and the counts do all the same."""
-    flood(t, source, "--ring 64k", 10000 if not HEAVY else 500000, "--ring", "64k")
-    storm(t, source, "shared", 8, 500, "--ring", "64k")
+    flood(t, source, "--ring 64k", times(10000), "--ring", "64k")
+    storm(t, source, "shared", 8, times(500), "--ring", "64k")
 
 
 @case("syscalls", sources=("bpf",))
@@ -128,10 +127,10 @@ def stopped_observer(t, source):
         os.kill(observer.pid, signal.SIGSTOP)
 
         def resume():
-            wait_until(lambda: flood_is_over(observer.pid), "the flood to end behind the observer's back", 120)
+            wait_until(lambda: flood_is_over(observer.pid), "the flood to end behind the observer's back")
             os.kill(observer.pid, signal.SIGCONT)
         return resume
-    done = flood(t, source, "observer stopped", 20000, "--ring", "64k", between=between)
+    done = flood(t, source, "observer stopped", times(20000), "--ring", "64k", between=between)
     if done:
         folded = sum(ledger["coalesced_events"] for ledger in done.books.ledgers.values())
         t.ok(folded > 0, "rows were folded, and said to be", folded)
@@ -186,38 +185,41 @@ def attach_once(held, source, n):
 
 @case()
 def attach_again_and_again(t, source):
-    for threads, times in ((8, 20), (64, 20)):
+    for threads, count in ((8, times(20)), (64, times(20))):
         with Process(["nice", "-n", "19", prog("hold"), str(threads)]) as held:  # the observer must get a turn now and then
             held.until("ready")
             held.ask("busy")
             found = []
-            for n in range(times):
+            for n in range(count):
                 found += [f"attach {n}: {problem}" for problem in attach_once(held, source, n)]
             held.ask("rest")
             held.say("quit")
-            t.equal(held.finish()[0], 0, f"{threads} busy threads, {times} attaches: the process ends well")
-            t.none(found, f"{threads} busy threads, {times} attaches: each closes on what /proc says at a stop")
+            t.equal(held.finish()[0], 0, f"{threads} busy threads, {count} attaches: the process ends well")
+            t.none(found, f"{threads} busy threads, {count} attaches: each closes on what /proc says at a stop")
 
 
 @case()
 def killed_again_and_again(t, source):
     """kill -9 at moments that chance chooses, from the start of heaptrace on: the process never notices."""
-    chance, times = random.Random(20240607), 100 if source == "bpf" or HEAVY else 30
+    chance, count = random.Random(20240607), times(100 if source == "bpf" else 30)
     with Process([prog("hold"), "4"]) as held:
         held.until("ready")
         held.ask("busy")
-        answered = 0
-        for n in range(times):
+        begin, answered = time.monotonic(), 0
+        with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
+            observer.attached(held.pid)
+            span = 1.2 * (time.monotonic() - begin)
+        for n in range(count):
             with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
                 try:
-                    observer.popen.wait(chance.random() * 0.15)
+                    observer.popen.wait(chance.random() * span)
                 except subprocess.TimeoutExpired:
                     observer.popen.kill()
                     observer.popen.wait()
             answered += held.ask(f"mark {n}")["name"] == f"mark {n}"
-        t.equal(answered, times, f"the process goes on after each of {times} kills")
+        t.equal(answered, count, f"the process goes on after each of {count} kills")
         wait_until(lambda: status_of(held.pid)["TracerPid"] == "0", "the kernel to let it go")
-        t.none(attach_once(held, source, times), "and another attach is exact")
+        t.none(attach_once(held, source, count), "and another attach is exact")
         held.ask("rest")
         held.say("quit")
         t.equal(held.finish()[0], 0, "and it ends well")
