@@ -6,6 +6,7 @@
 #include "options.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_stacks.h"
+#include "source/perf_faults.h"
 #include "source/source.h"
 
 #include <errno.h>
@@ -207,15 +208,19 @@ static int try_ptrace_scope(struct diag *diag)
 static int try_perf(struct diag *diag)
 {
 	long paranoid = number_of("/proc/sys/kernel/perf_event_paranoid");
+	struct perf_faults *faults = perf_faults_new(false);
+	int err = faults ? perf_faults_watch(faults, getpid(), true) : -ENOMEM;
 
-	if (paranoid < 0)
-		return diag_set(diag, -ENOTSUP,
-				"the kernel has no perf events: the ptrace source then sees faults only as "
-				"differences in /proc");
-	if (geteuid() && paranoid > 2)
-		return diag_set(diag, -EPERM,
-				"kernel.perf_event_paranoid is %ld: set it to 2 for faults with addresses", paranoid);
-	return FOUND(diag, "kernel.perf_event_paranoid = %ld", paranoid);
+	perf_faults_free(faults);
+	if (!err)
+		return FOUND(diag, "kernel.perf_event_paranoid = %ld", paranoid);
+	if (paranoid > 2 && err == -EACCES) /* a level of Debian's kernels; others allow as much as at 2 */
+		return diag_set(diag, err,
+				"kernel.perf_event_paranoid is %ld: set it to 2 for faults with addresses; till then "
+				"the ptrace source sees them as differences in /proc",
+				paranoid);
+	return diag_set(diag, err, "%s: the ptrace source sees faults only as differences in /proc",
+			paranoid < 0 ? "the kernel has no perf events" : strerror(-err));
 }
 
 static int try_smaps_rollup(struct diag *diag)

@@ -6,10 +6,12 @@ where no source was asked for, and nobody watches a process that the kernel woul
 import ctypes
 import grp
 import os
+import pwd
 import shutil
 import struct
 
 import harness
+import machine
 from harness import HEAPTRACE, Process, new_path, once, prog, run
 
 NOBODY = 65534
@@ -87,6 +89,48 @@ def both_capabilities(t):
         held.until("ready")
         held.ask("map 9")
         t.balanced(watch(caps, "-s", "bpf", "-d", "0.2", "-p", str(held.pid)), "CAP_BPF and CAP_PERFMON: -p of their own")
+
+
+@once
+def by_capsh(t):
+    """The same by a program of the capabilities' own makers: it sets all at once and executes by a shell."""
+    if not is_root(t):
+        return
+    if not shutil.which("capsh"):
+        t.skip("all", "capsh is not installed")
+        return
+    for caps, enough in (("cap_bpf,cap_perfmon", True), ("cap_bpf", False), ("cap_perfmon", False)):
+        before = ["capsh", "--keep=1", f"--user={pwd.getpwuid(NOBODY).pw_name}", f"--inh={caps}", f"--addamb={caps}", "--shell=/bin/sh",
+                  "--", "-c", 'exec "$@"', "sh"]
+        done = watch(before, "-s", "bpf", "--", prog("family"), "fork")
+        if enough:
+            t.balanced(done, f"capsh with {caps}")
+            t.agrees(done)
+        else:
+            refused(t, done, ["is missing", "CAP_PERFMON" if caps == "cap_bpf" else "CAP_BPF"], f"capsh with {caps}")
+
+
+@once
+def perf_is_forbidden(t):
+    """kernel.perf_event_paranoid = 3: Debian's kernels let no ordinary user have perf events then, others do. Faults come from
+    what /proc says, and the header does not claim to see them."""
+    level, plain = "/proc/sys/kernel/perf_event_paranoid", with_caps()
+    if not is_root(t):
+        return
+    if not os.access(level, os.W_OK):
+        t.skip("all", "no perf events here, or no right to restrict them")
+        return
+    with machine.settings({level: 3}):
+        forbidden = run([*plain, prog("sampled")]).rc == 77
+        for command in ([prog("maps")], [prog("family"), "fork"]):
+            done, name = watch(plain, "-s", "ptrace", "--", *command), os.path.basename(command[0])
+            if t.balanced(done, name):
+                t.agrees(done, name=f"{name}: readings agree")
+                t.equal("faults" in done.books.header["caps"], not forbidden, f"{name}: its header says whether faults are seen")
+        doctor = run([*plain, HEAPTRACE, "doctor"]).out
+    found = [line for line in doctor.splitlines() if "perf events" in line]
+    t.equal([line.startswith("no ") for line in found], [forbidden], "doctor says so too", doctor)
+    t.ok(found and "perf_event_paranoid" in found[0], "and by which setting", *found)
 
 
 @once
