@@ -106,7 +106,7 @@ static __always_inline bool code_find(struct task_struct *task, u64 mm_id)
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
-	if (!bpf_iter_task_vma_new) {
+	if (!config.vma_iterator) {
 		if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || BPF_CORE_READ(mm, mm_users.counter) != 1)
 			return false;
 		maple_walk(mm, mm_id, 0, 1);

@@ -142,7 +142,7 @@ int percpu_find(void *ctx)
 	u64 map, base;
 
 	shared.rss_kind = RSS_HAS_CACHE ? WIRE_RSS_CACHED : RSS_IS_ATOMIC ? WIRE_RSS_ATOMIC : WIRE_RSS_PERCPU;
-	if (bpf_iter_task_vma_new)
+	if (config.vma_iterator)
 		shared.found |= WIRE_FOUND_VMA_ITER;
 	if (bpf_core_field_exists(struct mm_struct, mm_mt))
 		shared.found |= WIRE_FOUND_MAPLE;

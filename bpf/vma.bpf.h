@@ -7,9 +7,12 @@ struct bpf_iter_task_vma {
 	u64 opaque[1];
 } __attribute__((aligned(8)));
 
-extern int bpf_iter_task_vma_new(struct bpf_iter_task_vma *it, struct task_struct *task, u64 addr) __ksym __weak;
-extern struct vm_area_struct *bpf_iter_task_vma_next(struct bpf_iter_task_vma *it) __ksym __weak;
-extern void bpf_iter_task_vma_destroy(struct bpf_iter_task_vma *it) __ksym __weak;
+/* Only where there is config.vma_iterator. */
+static int (*const bpf_iter_task_vma_new)(struct bpf_iter_task_vma *it, struct task_struct *task,
+					  u64 addr) = (void *)WIRE_CALL_VMA_NEW;
+static struct vm_area_struct *(*const bpf_iter_task_vma_next)(struct bpf_iter_task_vma *it) = (void *)
+	WIRE_CALL_VMA_NEXT;
+static void (*const bpf_iter_task_vma_destroy)(struct bpf_iter_task_vma *it) = (void *)WIRE_CALL_VMA_DESTROY;
 
 /* Sends the mapping at the kernel's address @at, of a process @tgid. */
 static __noinline int vma_send(u64 at, u64 mm_id, u32 tgid)
@@ -141,7 +144,7 @@ static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
-	if (!bpf_iter_task_vma_new) {
+	if (!config.vma_iterator) {
 		if (bpf_core_field_exists(struct mm_struct, mm_mt))
 			maple_walk(BPF_CORE_READ(task, mm), mm_id, process_number(task), 0);
 		return 0;

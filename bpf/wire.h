@@ -214,6 +214,15 @@ struct wire_stats {
 
 enum wire_stacks { WIRE_STACKS_NONE, WIRE_STACKS_FP, WIRE_STACKS_CFI };
 
+/* Functions of the kernel that not every kernel has. The programs call them by these numbers, for which the loader puts the
+ * kernel's own. */
+enum wire_call {
+	WIRE_CALL_FIRST = 0x7fff0000,
+	WIRE_CALL_VMA_NEW = WIRE_CALL_FIRST,
+	WIRE_CALL_VMA_NEXT,
+	WIRE_CALL_VMA_DESTROY,
+};
+
 /* Set by the loader before load, constant for the verifier after that. */
 struct wire_config {
 	u64 stack_seed;
@@ -224,6 +233,7 @@ struct wire_config {
 	u32 stacks;	   /* enum wire_stacks */
 	u32 pid_namespace; /* inode of the observer's; 0: the first one, whose numbers are the kernel's */
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
+	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
 	s32 nr_write, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };

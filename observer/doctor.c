@@ -5,6 +5,7 @@
 #include "base/procfs.h"
 #include "options.h"
 #include "source/bpf_kernel.h"
+#include "source/bpf_probe.h"
 #include "source/bpf_stacks.h"
 #include "source/perf_faults.h"
 #include "source/source.h"
@@ -236,7 +237,7 @@ static const struct check checks[] = {
 	{ "lockdown", "bpf source", try_lockdown },
 	{ "seccomp", "bpf source", try_seccomp },
 	{ "BTF", "bpf source", try_btf },
-	{ "bpf(2), ring buffer", "bpf source", bpf_kernel_probe },
+	{ "bpf(2), ring buffer", "bpf source", bpf_probe },
 	{ "BPF programs", "bpf source", try_programs },
 	{ "ptrace", "ptrace source", try_ptrace_scope },
 	{ "perf events", "ptrace source", try_perf },

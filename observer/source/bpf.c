@@ -6,6 +6,7 @@
 #include "source/bpf_enter.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
+#include "source/bpf_probe.h"
 #include "source/bpf_stacks.h"
 #include "source/source.h"
 
@@ -429,7 +430,7 @@ const struct source_ops source_bpf = {
 	.help = "eBPF on the kernel's tracepoints; for root",
 	.caps = CAP_SYSCALLS | CAP_FAULTS | CAP_KERNEL | CAP_STACKS,
 	.selectable = true,
-	.probe = bpf_kernel_probe,
+	.probe = bpf_probe,
 	.open = bpf_open,
 	.poll = bpf_poll,
 	.detach = bpf_detach,

@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* bpf_kernel: the compiled programs: loading, attaching, and running the seed programs. */
+/* bpf_kernel: the loaded programs: attaching them, running the seed programs, and what is shared with them. */
 #ifndef HEAPTRACE_BPF_KERNEL_H
 #define HEAPTRACE_BPF_KERNEL_H
 
 #include "base/diag.h"
 #include "bpf/wire.h"
+#include "source/bpf_load.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-struct bpf_program;
-
 struct bpf_kernel_side; /* the loaded object */
-
-struct bpf_kernel_config {
-	uint64_t ring_bytes; /* 0 = default; rounded up to a power of two of pages */
-	bool follow;
-	enum wire_stacks stacks;
-	uint64_t stack_seed;
-};
-
-/* Whether this process may load and attach the programs, and what is missing otherwise. 0 or -errno with @diag. */
-int bpf_kernel_probe(struct diag *diag);
 
 /* Loads the programs; none is attached yet. 0, or -errno with @diag. */
 int bpf_kernel_load(const struct bpf_kernel_config *config, struct bpf_kernel_side **ret_side, struct diag *diag);

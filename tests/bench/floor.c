@@ -1,40 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* floor: `floor OBJECT CMD [ARG...]` runs CMD while the empty programs of OBJECT are attached; its exit status is that
- * of CMD. `floor --btf` prints how many nanoseconds, by the clock and of the CPU, libbpf needs to read the kernel's BTF, once the file is in
- * memory. */
-#include <bpf/btf.h>
+ * of CMD. */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static int btf_time(void)
-{
-	uint64_t wall_ns = clock_ns(CLOCK_MONOTONIC), cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	struct btf *btf = btf__load_vmlinux_btf();
-
-	if (!btf) {
-		fprintf(stderr, "floor: BTF: %s\n", strerror(errno));
-		return 1;
-	}
-	printf("btf %llu %llu\n", (unsigned long long)(clock_ns(CLOCK_MONOTONIC) - wall_ns),
-	       (unsigned long long)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns));
-	btf__free(btf);
-	return 0;
-}
 
 static int attach_all(struct bpf_object *object)
 {
@@ -70,10 +43,8 @@ int main(int argc, char **argv)
 {
 	struct bpf_object *object;
 
-	if (argc == 2 && !strcmp(argv[1], "--btf"))
-		return btf_time();
 	if (argc < 3) {
-		fputs("usage: floor OBJECT CMD [ARG...] | --btf\n", stderr);
+		fputs("usage: floor OBJECT CMD [ARG...]\n", stderr);
 		return 2;
 	}
 	object = bpf_object__open_file(argv[1], NULL);
