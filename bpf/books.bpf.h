@@ -9,6 +9,48 @@
 #ifndef HEAPTRACE_BOOKS_BPF_H
 #define HEAPTRACE_BOOKS_BPF_H
 
+struct place_search {
+	u64 id;
+	u32 first, found;
+};
+
+/* Takes the @index-th place from the first one on, if it is free. */
+static long place_step(u32 index, struct place_search *search)
+{
+	u32 place = (search->first + index) & (WIRE_MMS - 1);
+	struct wire_virt *virt = bpf_map_lookup_elem(&virts, &place);
+
+	if (!virt || __sync_val_compare_and_swap(&virt->id, 0, search->id))
+		return 0;
+	search->found = place;
+	return 1;
+}
+
+/* Takes a place for the VIRT of the mm numbered @id, which is @pages. False if there is none. Mms that follow one another lie
+ * apart, for they run on different CPUs. */
+static __always_inline bool virt_begin(u64 id, s64 pages, u32 *ret_place)
+{
+	struct place_search search = { .id = id, .first = id * 40503, .found = WIRE_MMS };
+	struct wire_virt *virt;
+
+	bpf_loop(WIRE_MMS, place_step, &search, 0);
+	virt = virt_at(search.found, id);
+	if (!virt)
+		return false;
+	virt->order = 0;
+	virt->shadow = pages;
+	*ret_place = search.found;
+	return true;
+}
+
+static __always_inline void virt_end(u32 place, u64 id)
+{
+	struct wire_virt *virt = virt_at(place, id);
+
+	if (virt)
+		virt->id = 0;
+}
+
 /* Opens the books of @mm, seen first through @task. Returns its number, 0 where it could not be entered. */
 static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 parent)
 {
@@ -23,7 +65,7 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	__builtin_memset(blank, 0, sizeof(*blank));
 	blank->mm = key;
 	blank->id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
-	blank->vm_shadow = blank->opening.virt = BPF_CORE_READ(mm, total_vm);
+	blank->opening.virt = BPF_CORE_READ(mm, total_vm);
 	rss_begin(blank, mm, task, how);
 	blank->start_brk = BPF_CORE_READ(mm, start_brk);
 	blank->brk = BPF_CORE_READ(mm, brk);
@@ -32,7 +74,9 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	blank->pid = process_number(task);
 	blank->how = how;
 	bpf_probe_read_kernel(blank->comm, sizeof(blank->comm), task->comm);
-	if (bpf_map_update_elem(&mms, &key, blank, BPF_NOEXIST)) {
+	if (!virt_begin(blank->id, blank->opening.virt, &blank->place) ||
+	    bpf_map_update_elem(&mms, &key, blank, BPF_NOEXIST)) {
+		virt_end(blank->place, blank->id);
 		__sync_fetch_and_add(&shared.stats.unwatched_mms, 1);
 		return 0;
 	}
@@ -93,6 +137,22 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 	return row_emit(state, row);
 }
 
+/* Books that @part of the current task's own mm has changed by @pages to what it is doing. False if that is not known. */
+static __always_inline bool own_book(struct task_state *ts, u32 part, s64 pages)
+{
+	if (ts->kernel.count) {
+		*part_of(&ts->kernel.delta, part) += pages;
+	} else if (ts->where == IN_SYSCALL || ts->where == IN_FLIGHT) {
+		*part_of(&ts->own, part) += pages;
+		ts->dirty = 1;
+	} else if (ts->fault_open) {
+		*part_of(&ts->fault.delta, part) += pages;
+	} else {
+		return false;
+	}
+	return true;
+}
+
 /* Books that @part of @state's mm has changed by @pages to what the current task is doing. */
 static __always_inline void book(struct wire_mm *state, struct task_state *ts, u32 part, s64 pages)
 {
@@ -104,16 +164,8 @@ static __always_inline void book(struct wire_mm *state, struct task_state *ts, u
 		foreign_book(state, part, pages, ts);
 		return;
 	}
-	if (ts->kernel.count) {
-		*part_of(&ts->kernel.delta, part) += pages;
-	} else if (ts->where == IN_SYSCALL || ts->where == IN_FLIGHT) {
-		*part_of(&ts->own, part) += pages;
-		ts->dirty = 1;
-	} else if (ts->fault_open) {
-		*part_of(&ts->fault.delta, part) += pages;
-	} else {
+	if (!own_book(ts, part, pages))
 		foreign_book(state, part, pages, ts);
-	}
 }
 
 /* The same of what caches of RSS have gained. */
@@ -224,6 +276,21 @@ static __noinline int worker_settle(struct wire_mm *state, struct task_struct *t
 	return 0;
 }
 
+/* The books of the VIRT of @mm, whose lock the current task, with the state @ts, lets go of; NULL where it is not watched. */
+static __noinline struct wire_virt *virt_of_other(struct task_struct *task, struct task_state *ts, u64 mm, bool own)
+{
+	struct wire_mm *state = mm_find(mm);
+
+	if (!state)
+		return NULL;
+	if (own && ts->mm_id == state->id)
+		ts->place = state->place;
+	/* One that exits is none any more by its flags. */
+	if (RSS_HAS_CACHE && !own && (is_worker(task) || (ts && ts->worker)))
+		worker_settle(state, task);
+	return virt_at(state->place, state->id);
+}
+
 SEC("tp_btf/mmap_lock_released")
 int on_mmap_lock_released(u64 *ctx)
 {
@@ -232,6 +299,7 @@ int on_mmap_lock_released(u64 *ctx)
 	u64 own_mm = (u64)task->mm;
 	struct task_state *ts = task_find(task);
 	bool own = is_own(ts, mm), write = LOCK_WRITE(ctx), first = true;
+	struct wire_virt *virt = NULL;
 	struct wire_mm *state;
 	s64 pages;
 
@@ -245,23 +313,25 @@ int on_mmap_lock_released(u64 *ctx)
 	if (own) {
 		first = !ts->released;
 		ts->released = 1;
+		virt = virt_at(ts->place, ts->mm_id);
 	} else if (!ts && !maybe_foreign(task, own_mm, mm)) {
 		return 0;
 	}
-	state = mm_find((u64)mm);
-	if (!state)
+	if (!virt)
+		virt = virt_of_other(task, ts, (u64)mm, own);
+	if (!virt)
 		return 0;
-	/* One that exits is none any more by its flags. */
-	if (RSS_HAS_CACHE && !own && (is_worker(task) || (ts && ts->worker)))
-		worker_settle(state, task);
-	pages = mm->total_vm - state->vm_shadow;
+	pages = mm->total_vm - virt->shadow;
 	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
 		return 0;
-	pages = mm->total_vm - __sync_lock_test_and_set(&state->vm_shadow, mm->total_vm);
-	state->order++;
+	pages = mm->total_vm - __sync_lock_test_and_set(&virt->shadow, mm->total_vm);
+	virt->order++;
 	if (own)
-		ts->order = state->order;
-	if (pages)
+		ts->order = virt->order;
+	if (!pages || (own && !ts->reclaim && own_book(ts, PART_VIRT, pages)))
+		return 0;
+	state = mm_find((u64)mm);
+	if (state)
 		book(state, ts, PART_VIRT, pages);
 	return 0;
 }

@@ -140,6 +140,8 @@ int on_exit(u64 *ctx)
 
 static __always_inline void close_fill(struct wire_close *close, struct wire_mm *state)
 {
+	struct wire_virt *virt = virt_at(state->place, state->id);
+
 	head_fill(&close->head, WIRE_CLOSE, state->id);
 	close->head.pid = close->head.tid = state->pid;
 	__builtin_memcpy(close->head.comm, state->comm, sizeof(close->head.comm));
@@ -149,7 +151,7 @@ static __always_inline void close_fill(struct wire_close *close, struct wire_mm 
 	close->spilled = state->spilled;
 	close->spilled_rows = state->spilled_rows;
 	close->swapped_pages = state->swapped_pages;
-	close->order = state->order;
+	close->order = virt ? virt->order : 0;
 }
 
 /* Keeps the books of @state where its closing did not fit the ring. */
@@ -206,6 +208,7 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 	close->residue.virt = 0;
 	if (!state->open_sent || ring_send(close, sizeof(*close)))
 		grave_dig(state, close);
+	virt_end(state->place, state->id);
 	bpf_map_delete_elem(&mms, &key);
 	__sync_fetch_and_add(&shared.stats.live_mms, -1);
 	return 0;

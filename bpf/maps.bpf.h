@@ -36,6 +36,7 @@ enum task_where {
 struct task_state {
 	u64 mm; /* the address of the mm its pending rows are about */
 	u64 mm_id;
+	u32 place; /* where that mm's struct wire_virt was last found; what is there tells whether it still is */
 	u64 order; /* of the last write-locked section */
 	u64 stack; /* id of that of the syscall, once it returns */
 	u32 where;
@@ -65,10 +66,17 @@ struct task_state {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, WIRE_MMS);
 	__uint(key_size, sizeof(u64));
 	__uint(value_size, sizeof(struct wire_mm)); /* the loader adds the per-CPU part */
 } mms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WIRE_MMS);
+	__type(key, u32);
+	__type(value, struct wire_virt);
+} virts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -189,6 +197,14 @@ static __always_inline struct task_state *task_find(struct task_struct *task)
 static __always_inline struct wire_mm *mm_find(u64 mm)
 {
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
+}
+
+/* What is booked of the VIRT of the mm numbered @id, which is at @place if it is watched; else NULL. */
+static __always_inline struct wire_virt *virt_at(u32 place, u64 id)
+{
+	struct wire_virt *virt = bpf_map_lookup_elem(&virts, &place);
+
+	return virt && virt->id == id ? virt : NULL;
 }
 
 /* The address of @task's mm. Read as memory: for each pointer that is loaded through another one the verifier of newer kernels

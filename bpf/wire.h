@@ -17,10 +17,11 @@ typedef int64_t s64;
 #endif
 
 #define WIRE_COMM     16
-#define WIRE_TEXT     1024 /* bytes of a path or name */
-#define WIRE_SYSCALLS 512  /* syscall numbers told apart */
-#define WIRE_CPUS     4096 /* upper bound of possible CPUs */
-#define WIRE_MEMBERS  4	   /* RSS counters, in the kernel's order: */
+#define WIRE_TEXT     1024  /* bytes of a path or name */
+#define WIRE_SYSCALLS 512   /* syscall numbers told apart */
+#define WIRE_CPUS     4096  /* upper bound of possible CPUs */
+#define WIRE_MMS      65536 /* watched at once */
+#define WIRE_MEMBERS  4	    /* RSS counters, in the kernel's order: */
 enum wire_member { WIRE_FILE, WIRE_ANON, WIRE_SWAP, WIRE_SHMEM };
 
 enum wire_kind {
@@ -153,8 +154,6 @@ struct wire_path {
 struct wire_mm {
 	u64 id;
 	u64 mm;				/* its address */
-	u64 order;			/* of write-locked sections */
-	s64 vm_shadow;			/* total_vm */
 	s64 count_shadow[WIRE_MEMBERS]; /* percpu_counter.count; the per-CPU parts follow the struct */
 	struct wire_pages exit;		/* effect of the tear-down */
 	struct wire_pages closing;
@@ -168,10 +167,20 @@ struct wire_mm {
 	u32 how;
 	u32 open_sent;
 	u32 closing_read;
+	u32 place; /* of its struct wire_virt */
+	u32 pad;
 	u64 code_order; /* calls that mapped code */
 	char comm[WIRE_COMM];
 	s32 unentered[WIRE_MEMBERS];	 /* of the opening: caches of threads that have not been entered yet */
 	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU; where threads have caches, [0] is their sum */
+};
+
+/* The part of an mm's books that each memory call is about. It lies in an array, at the place that a thread keeps: to find the mm
+ * in a hash table would be half of what the program does. */
+struct wire_virt {
+	u64 id;	    /* of the mm; 0: the place is free */
+	u64 order;  /* of write-locked sections */
+	s64 shadow; /* total_vm */
 };
 
 /* Rows that the ring could not take, summed per (mm, cause, syscall or actor). Values only grow: the reader keeps

@@ -254,11 +254,21 @@ out:
 	return err;
 }
 
+/* What the programs booked of VIRT in all: the counter as they last saw it. */
+static int64_t virt_shadow(const struct bpf_source *bpf, const struct wire_mm *mm)
+{
+	struct wire_virt virt;
+
+	if (bpf_map_lookup_elem(bpf_kernel_map_fd(bpf->side, "virts"), &mm->place, &virt) || virt.id != mm->id)
+		return 0; /* its mm has ended */
+	return virt.shadow;
+}
+
 /* What the programs booked in all: the counters as they last saw them. */
 static struct wire_pages shadow_sum(const struct bpf_source *bpf, const struct wire_mm *mm)
 {
 	size_t cpus = (bpf_kernel_mm_size(bpf->side) - sizeof(*mm)) / sizeof(mm->slot_shadow[0]);
-	struct wire_pages sum = { .virt = mm->vm_shadow };
+	struct wire_pages sum = { .virt = virt_shadow(bpf, mm) };
 
 	for (int member = 0; member < WIRE_MEMBERS; member++) {
 		sum.rss[member] = mm->count_shadow[member];
