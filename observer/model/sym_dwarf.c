@@ -34,17 +34,39 @@ struct sym_dwarf {
 	struct map unit_map;	 /* by that offset: struct unit */
 };
 
-static bool unpacked_fits(Elf *elf)
+/* Whether the section is one of where variables are, or of macros: a fifth of what there is, and nothing that we ask for. */
+static bool is_of_no_use(const char *name)
+{
+	static const char *const names[] = { ".debug_loc", ".debug_loclists", ".debug_macro", ".debug_macinfo" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* Has libdw, which unpacks all sections when it opens a file, leave out what is of no use. False where what is left is too much. */
+static bool sections_prepare(Elf *elf)
 {
 	Elf_Scn *scn = NULL;
 	uint64_t sum = 0;
+	size_t names;
 
+	if (elf_getshdrstrndx(elf, &names))
+		return false;
 	while ((scn = elf_nextscn(elf, scn))) {
+		const char *name;
 		GElf_Shdr shdr;
 		GElf_Chdr chdr;
 
 		if (!gelf_getshdr(scn, &shdr) || !(shdr.sh_flags & SHF_COMPRESSED) || !gelf_getchdr(scn, &chdr))
 			continue;
+		name = elf_strptr(elf, names, shdr.sh_name);
+		if (name && is_of_no_use(name)) {
+			shdr.sh_type = SHT_NOBITS;
+			gelf_update_shdr(scn, &shdr);
+			continue;
+		}
 		if (chdr.ch_size > UNPACKED_MAX - sum)
 			return false;
 		sum += chdr.ch_size;
@@ -85,7 +107,7 @@ static void index_units(struct sym_dwarf *dwarf)
 
 struct sym_dwarf *sym_dwarf_open(Elf *elf)
 {
-	struct sym_dwarf *dwarf = unpacked_fits(elf) ? calloc(1, sizeof(*dwarf)) : NULL;
+	struct sym_dwarf *dwarf = sections_prepare(elf) ? calloc(1, sizeof(*dwarf)) : NULL;
 
 	if (!dwarf)
 		return NULL;
