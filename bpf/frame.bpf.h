@@ -6,9 +6,12 @@
 
 #include "bpf/wire_stack.h"
 
-#define WINDOW_WORDS 8
 #define WALK_WORDS   64
 #define WALK_SPAN    4096u
+#define WINDOW_BELOW 56u
+#define WINDOW_BYTES 256u
+#define RULE_SLOTS   512
+#define RULE_SHIFT   55
 
 struct table_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -33,11 +36,27 @@ struct {
 	__type(value, struct wire_object);
 } objects SEC(".maps");
 
+/* A rule that was found, and for what. The list of mappings that @code_order numbers leads there for good. */
+struct found_rule {
+	u64 mm_id, code_order;
+	u64 address;
+	struct wire_rule rule;
+};
+
+/* Programs come by the same addresses again and again, and a search takes as long as all else in a step. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RULE_SLOTS);
+	__type(key, u32);
+	__type(value, struct found_rule);
+} found_rules SEC(".maps");
+
 enum walk_end {
 	WALK_ON,
 	WALK_WHOLE,   /* reached the start routine */
 	WALK_STOPPED, /* nothing is known further up */
 	WALK_UNKNOWN, /* user space may know more */
+	WALK_MADE,    /* no file's code, but made at run time: it has no rules */
 };
 
 /* What a walk depends on, besides the code: the words of the stack that it has read, and registers as they were when it
@@ -58,14 +77,16 @@ struct walk_frame {
 	u64 regs[STACK_REGISTERS];
 	u64 pc;
 	u64 cfa;
-	u64 slot;		  /* where the innermost frame's return address lies, 0 = nowhere */
-	u64 window[WINDOW_WORDS]; /* what lies below the CFA */
+	u64 slot; /* where the innermost frame's return address lies, 0 = nowhere */
 	struct wire_rule rule;
-	u32 window_read;
 	u32 known; /* bits of the registers that are known */
 	u32 exact; /* pc is the next instruction's address, not the end of a call */
 	u32 outer; /* it is not the innermost one */
 	struct walk_words words;
+	/* A piece of the stack that has been read. */
+	u64 window_from;
+	u32 window_bytes;
+	u64 window[WALK_SPAN / 8];
 };
 
 /* The functions that are not static are verified once, by themselves, and not again in each state that they are called
@@ -166,6 +187,31 @@ static __always_inline void register_note(struct walk_frame *frame, u32 reg)
 	}
 }
 
+/* Reads the stack from a little below @address on, where the registers of the frame whose return address it is are, to
+ * those of the next frames. */
+__noinline int window_move(struct walk_frame *frame, u64 address)
+{
+	if (!frame)
+		return 0;
+	frame->window_from = (address & ~7ull) - WINDOW_BELOW;
+	frame->window_bytes = 0;
+	if (!bpf_probe_read_user(frame->window, WINDOW_BYTES, (const void *)frame->window_from))
+		frame->window_bytes = WINDOW_BYTES;
+	return 0;
+}
+
+/* Reads the word of the stack at @address into *@out. */
+static __always_inline bool word_read(struct walk_frame *frame, u64 address, u64 *out)
+{
+	if (address - frame->window_from >= frame->window_bytes)
+		window_move(frame, address);
+	address -= frame->window_from;
+	if (address >= frame->window_bytes || address & 7)
+		return !bpf_probe_read_user(out, sizeof(*out), (const void *)(address + frame->window_from));
+	*out = frame->window[address >> 3 & (WALK_SPAN / 8 - 1)];
+	return true;
+}
+
 /* Where what was saved as @how says, at @off, is. */
 static __always_inline u64 saved_at(struct walk_frame *frame, u32 how, s32 off)
 {
@@ -175,18 +221,6 @@ static __always_inline u64 saved_at(struct walk_frame *frame, u32 how, s32 off)
 		return frame->cfa + (s64)off;
 	register_note(frame, STACK_RBP);
 	return frame->regs[STACK_RBP] + (s64)off;
-}
-
-/* Reads it into *@out. Where that is near the CFA it was read with the window, mostly. */
-static __always_inline bool saved_read(struct walk_frame *frame, u64 address, u64 *out)
-{
-	u64 off = address - (frame->cfa - WINDOW_WORDS * 8);
-
-	if (frame->window_read && off < WINDOW_WORDS * 8 && !(off & 7)) {
-		*out = frame->window[off >> 3 & (WINDOW_WORDS - 1)];
-		return true;
-	}
-	return !bpf_probe_read_user(out, sizeof(*out), (const void *)address);
 }
 
 /* Computes the CFA as the frame's rule says. */
@@ -209,7 +243,7 @@ static __always_inline u32 cfa_find(struct walk_frame *frame)
 	if (rule->cfa == RULE_DEREF) {
 		u64 at = base;
 
-		if (bpf_probe_read_user(&base, sizeof(base), (const void *)at))
+		if (!word_read(frame, at, &base))
 			return WALK_STOPPED;
 		word_note(&frame->words, at, base);
 		base += (s64)rule->add;
@@ -232,10 +266,8 @@ __noinline int caller_find(struct walk_frame *frame)
 	end = cfa_find(frame);
 	if (end != WALK_ON)
 		return end;
-	frame->window_read = !bpf_probe_read_user(frame->window, sizeof(frame->window),
-						  (const void *)(frame->cfa - sizeof(frame->window)));
 	at = saved_at(frame, RULE_SAVED_RA(saved), frame->rule.ra);
-	if (!saved_read(frame, at, &pc))
+	if (!word_read(frame, at, &pc))
 		return WALK_STOPPED;
 	word_note(&frame->words, at, pc);
 	if (!frame->outer)
@@ -243,13 +275,13 @@ __noinline int caller_find(struct walk_frame *frame)
 	rbp_at = saved_at(frame, RULE_SAVED_RBP(saved), frame->rule.rbp);
 	rbx_at = saved_at(frame, RULE_SAVED_RBX(saved), frame->rule.rbx);
 	if (RULE_SAVED_RBP(saved) != SAVED_NOT) {
-		if (!saved_read(frame, rbp_at, &rbp))
+		if (!word_read(frame, rbp_at, &rbp))
 			return WALK_STOPPED;
 		frame->words.initial &= ~(1 << STACK_RBP);
 		frame->words.rbp_at = rbp_at;
 	}
 	if (RULE_SAVED_RBX(saved) != SAVED_NOT) {
-		if (!saved_read(frame, rbx_at, &rbx))
+		if (!word_read(frame, rbx_at, &rbx))
 			return WALK_STOPPED;
 		frame->words.initial &= ~(1 << STACK_RBX);
 		frame->words.rbx_at = rbx_at;
@@ -268,8 +300,7 @@ __noinline int caller_find(struct walk_frame *frame)
 /* One step along frame pointers. */
 __noinline int pointer_step(struct walk_frame *frame)
 {
-	u64 pair[2];
-	u64 rbp;
+	u64 rbp, above, pc;
 
 	if (!frame)
 		return WALK_STOPPED;
@@ -277,15 +308,16 @@ __noinline int pointer_step(struct walk_frame *frame)
 	register_note(frame, STACK_RBP);
 	if (!rbp)
 		return WALK_WHOLE;
-	if (rbp & 7 || rbp < frame->regs[STACK_RSP] || bpf_probe_read_user(pair, sizeof(pair), (const void *)rbp))
+	if (rbp & 7 || rbp < frame->regs[STACK_RSP] || !word_read(frame, rbp, &above) ||
+	    !word_read(frame, rbp + 8, &pc))
 		return WALK_STOPPED;
 	frame->words.initial = 0;
 	frame->words.rbp_at = rbp;
-	word_note(&frame->words, rbp + 8, pair[1]);
+	word_note(&frame->words, rbp + 8, pc);
 	frame->regs[STACK_RSP] = rbp + 16;
-	frame->regs[STACK_RBP] = pair[0];
+	frame->regs[STACK_RBP] = above;
 	frame->known = 1 << STACK_RSP | 1 << STACK_RBP;
-	frame->pc = pair[1];
+	frame->pc = pc;
 	frame->exact = 0;
 	frame->outer = 1;
 	return WALK_ON;

@@ -34,10 +34,8 @@ struct {
 
 struct walk {
 	struct walk_frame frame;
-	u64 mm_id, code_order;	/* whose stack it is */
-	u32 end;		/* enum walk_end */
-	u32 mapping;		/* that the last frame was in */
-	u64 top[WALK_SPAN / 8]; /* of the user's stack, to be compared */
+	u64 mm_id, code_order; /* whose stack it is */
+	u32 end;	       /* enum walk_end */
 	struct wire_stack stack;
 	struct wire_stack_copy copy;
 };
@@ -56,38 +54,53 @@ struct walk_context {
 };
 
 /* The mapping that @address is in; NULL where there is none. */
-static __always_inline struct wire_mapping *mapping_find(struct walk *walk, struct wire_space *space, u64 address)
+static __always_inline struct wire_mapping *mapping_find(struct wire_space *space, u64 address)
 {
-	struct wire_mapping *mapping = &space->mappings[walk->mapping & (SPACE_MAPPINGS - 1)];
+	struct wire_mapping *mapping;
 	u32 at = 0;
 
-	if (address >= mapping->start && address < mapping->end)
-		return mapping;
 	for (u32 half = SPACE_MAPPINGS / 2; half; half >>= 1)
 		at += half_if(space->mappings[at + half].start, address & (~0ull >> 1), half);
 	mapping = &space->mappings[at & (SPACE_MAPPINGS - 1)];
-	walk->mapping = at;
 	return address >= mapping->start && address < mapping->end ? mapping : NULL;
+}
+
+/* Has the frame's rule be the one for its address. */
+static __always_inline u32 rule_get(struct walk *walk, struct wire_space *space, u64 address)
+{
+	u32 at = (address * 0x9e3779b97f4a7c15ull) >> RULE_SHIFT, end;
+	struct found_rule *found = bpf_map_lookup_elem(&found_rules, &at);
+	struct walk_frame *frame = &walk->frame;
+	struct wire_mapping *mapping;
+
+	if (found && found->address == address && found->code_order == walk->code_order &&
+	    found->mm_id == walk->mm_id) {
+		frame->rule = found->rule;
+		return WALK_ON;
+	}
+	mapping = mapping_find(space, address);
+	if (!mapping)
+		return space->more ? WALK_UNKNOWN : WALK_MADE;
+	end = rule_find(frame, mapping->object, address - mapping->bias);
+	if (end == WALK_ON && found)
+		*found = (struct found_rule){ walk->mm_id, walk->code_order, address, frame->rule };
+	return end;
 }
 
 static __always_inline u32 rule_step(struct walk *walk, struct wire_space *space)
 {
 	struct walk_frame *frame = &walk->frame;
-	u64 address = frame->pc - !frame->exact;
-	struct wire_mapping *mapping = mapping_find(walk, space, address);
-	u32 end;
+	u32 end = rule_get(walk, space, frame->pc - !frame->exact);
 
-	/* Code that belongs to no file was made at run time; such code keeps frame pointers where anything helps. */
-	if (!mapping) {
-		if (space->more)
-			return WALK_UNKNOWN;
-		register_note(frame, STACK_RBP);
-		if (!frame->regs[STACK_RBP] || frame->regs[STACK_RBP] - frame->regs[STACK_RSP] > JIT_FRAME)
-			return WALK_STOPPED;
-		return pointer_step(frame);
-	}
-	end = rule_find(frame, mapping->object, address - mapping->bias);
-	return end == WALK_ON ? caller_find(frame) : end;
+	if (end == WALK_ON)
+		return caller_find(frame);
+	if (end != WALK_MADE)
+		return end;
+	/* Such code keeps frame pointers where anything helps. */
+	register_note(frame, STACK_RBP);
+	if (!frame->regs[STACK_RBP] || frame->regs[STACK_RBP] - frame->regs[STACK_RSP] > JIT_FRAME)
+		return WALK_STOPPED;
+	return pointer_step(frame);
 }
 
 /* Notes the frame that the walk has come to. */
@@ -157,7 +170,6 @@ static __always_inline void frame_begin(struct walk *walk)
 	frame->words.rbp_at = frame->words.rbx_at = 0;
 	frame->words.registers = 1 << STACK_RSP;
 	walk->end = WALK_ON;
-	walk->mapping = 0;
 	walk->stack.count = 0;
 	walk->stack.exact[0] = walk->stack.exact[1] = 0;
 	walk->stack.id = config.stack_seed;
@@ -221,19 +233,22 @@ dropped:
 /* Whether the stack at hand is the one of @memo, which the reader still has. Then the walk is as if it had been made. */
 static __always_inline bool memo_holds(const struct memo *memo, struct walk *walk)
 {
+	struct walk_frame *frame = &walk->frame;
 	u32 span = memo->words.span;
 	u64 id = memo->id;
 	u64 differ = (memo->mm_id ^ walk->mm_id) | (memo->code_order ^ walk->code_order) | (memo->pc ^ walk->copy.pc);
 
 	for (u32 i = 0; i < STACK_REGISTERS; i++)
-		if (memo->words.registers >> i & 1)
-			differ |= memo->regs[i] ^ walk->copy.regs[i];
+		differ |= (memo->regs[i] ^ walk->copy.regs[i]) & -(u64)(memo->words.registers >> i & 1);
 	if (differ || span > WALK_SPAN || !bpf_map_lookup_elem(&sent_stacks, &id))
 		return false;
-	if (bpf_probe_read_user(walk->top, span, (const void *)walk->copy.regs[STACK_RSP]) ||
-	    !words_match(&memo->words, walk->top))
+	if (bpf_probe_read_user(frame->window, span, (const void *)walk->copy.regs[STACK_RSP]))
 		return false;
-	walk->frame.slot = memo->slot;
+	frame->window_from = walk->copy.regs[STACK_RSP];
+	frame->window_bytes = span;
+	if (!words_match(&memo->words, frame->window))
+		return false;
+	frame->slot = memo->slot;
 	walk->stack.frames[1] = memo->caller;
 	walk->stack.id = id;
 	return true;
@@ -266,6 +281,7 @@ __noinline int walk_run(void)
 	if (!walk)
 		return 0;
 	context.walk = walk;
+	walk->frame.window_bytes = 0;
 	if (config.stacks == WIRE_STACKS_CFI) {
 		memo = memo_at(walk->copy.pc, walk->copy.regs[STACK_RSP]);
 		if (memo && memo_holds(memo, walk))

@@ -22,7 +22,7 @@ CHAINS = {
     209: "chain_gamma chain_beta chain_context",
     210: "chain_gamma chain_beta chain_alpha chain_fork main",
 }
-PLUGIN = {211: "chain_gamma chain_beta chain_plugin main"}
+PLUGIN = {231: "chain_gamma chain_beta chain_plugin main"}
 
 _built = {}
 

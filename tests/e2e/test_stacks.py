@@ -24,6 +24,7 @@ TURNS = {
     225: "chain_gamma chain_aligned chain_left main",
     226: "chain_gamma chain_aligned chain_right main",
 }
+TURNS_OF_TWO = 8
 TOO_DEEP = 212
 FILLED = 213
 
@@ -127,6 +128,20 @@ def callers_that_take_turns(t, source):
             t.equal(len(rows), 40 if pages % 2 == 0 else 54, f"{flags}: each call of {pages} pages")
             t.none([row["stack"] for row in rows if symbols.chain(frames_of(row)) != wanted.split() or not row["stack_complete"]],
                    f"{flags}: {wanted}")
+
+
+@case("stacks")
+def libraries_that_take_turns(t, source):
+    """What is known of an address ends with the mapping that it is in: another library's code is there now."""
+    path, small, large = build("-O2 -fomit-frame-pointer"), plugin("-O2"), plugin("-O2 -DROOM=80")
+    done = observe(source, [path, *(small, large) * TURNS_OF_TWO])
+    if not t.balanced(done):
+        return
+    calls = {230 + i: "chain_gamma chain_beta chain_plugin main" for i in range(1, 2 * TURNS_OF_TWO + 1)}
+    check_chains(t, done, Symbols(path, done.out), calls, "libraries")
+    stacks = [frames_of(row) for pages in calls for row in rows_of(done, pages)]
+    inside = [frame["addr"] for stack in stacks for frame in stack if frame["obj"] in (small, large)]
+    t.ok(len(inside) == 2 * TURNS_OF_TWO and len(set(inside)) == 1, "they were at one place", *map(hex, inside))
 
 
 @case("stacks")

@@ -220,7 +220,7 @@ def damaged_libraries(t, source):
         done = observe(source, [program, damaged(library, seed)], "--stacks", "dwarf")
         if not t.balanced(done, f"damage {seed}: books balance"):
             continue
-        rows = [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == 211 * 4096]
+        rows = [row for row in done.books.rows if row["name"] == "mmap" and row["args"] and row["args"]["len"] == 231 * 4096]
         names = [frame["sym"] for row in rows for frame in row["stack"] if re.match("chain_", frame["sym"] or "")]
         t.equal(names[:2], ["chain_gamma", "chain_beta"], f"damage {seed}: as far as the way leads through other files", rows)
 

@@ -84,7 +84,7 @@ NOINLINE void chain_fork(void)
 }
 
 #ifndef STATIC
-NOINLINE void chain_plugin(const char *path)
+NOINLINE void chain_plugin(const char *path, size_t pages)
 {
 	void *library = dlopen(path, RTLD_NOW);
 	int (*call)(int (*)(size_t), size_t) =
@@ -94,7 +94,7 @@ NOINLINE void chain_plugin(const char *path)
 		fprintf(stderr, "%s\n", dlerror());
 		exit(1);
 	}
-	sink += call(chain_beta, 211);
+	sink += call(chain_beta, pages);
 	dlclose(library);
 	sink++;
 }
@@ -125,8 +125,8 @@ int main(int argc, char **argv)
 	chain_switch();
 	chain_fork();
 #ifndef STATIC
-	if (argc > 1)
-		chain_plugin(argv[1]);
+	for (int i = 1; i < argc; i++)
+		chain_plugin(argv[i], 230 + (size_t)i);
 #endif
 	sink += chain_deep(212, 200);
 	sink += chain_fill(213);
