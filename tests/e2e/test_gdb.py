@@ -5,7 +5,6 @@
 import ctypes
 import json
 import os
-import subprocess
 
 import chains
 import harness
@@ -29,8 +28,9 @@ def seen_by_gdb(command, limit):
     if key not in _seen:
         path = new_path(".frames")
         env = environment(FRAMES=path, CALLS=" ".join(NAMES.values()), LIMIT=limit, SHELL="/bin/sh", PYTHONHASHSEED=0)
-        subprocess.run(["gdb", "--batch", "-nx", "-x", SCRIPT, "--args", *command], env=env, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, timeout=harness.TIMEOUT)
+        done = harness.run(["gdb", "--batch", "-nx", "-x", SCRIPT, "--args", *command], env=env)
+        if done.rc:
+            raise RuntimeError(f"gdb: {done}")
         with open(path, encoding="utf-8") as file:
             _seen[key] = [json.loads(line) for line in file]
     return _seen[key]

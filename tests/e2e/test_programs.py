@@ -7,7 +7,7 @@ import shutil
 from itertools import zip_longest
 
 import harness
-from harness import PYTHON, TARGET, case, new_path, observe, prog, run
+from harness import PYTHON, TARGET, case, new_path, observe, prog, run, times
 
 C_FILE = """#include <stdio.h>
 #include <stdlib.h>
@@ -114,9 +114,9 @@ def tracer_inside(t, source):
 
 @case()
 def many_mappings(t, source):
-    """As many as the kernel allows, and a fork of them."""
+    """Many, and a fork of them."""
     script = ("import mmap, os\n"
-              "maps = [mmap.mmap(-1, 4096 * 2, prot=1 + i % 2 * 2) for i in range(20000)]\n"
+              f"maps = [mmap.mmap(-1, 4096 * 2, prot=1 + i % 2 * 2) for i in range({times(20000)})]\n"
               "pid = os.fork()\n"
               "maps.clear() if pid == 0 else os.waitpid(pid, 0)\n"
               "os._exit(0)\n")
