@@ -4,6 +4,7 @@
 #include "operator_block.h"
 #include "slab_lock.h"
 #include "slab_region.h"
+#include "slab_shard.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,41 +13,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SHARDS 16
-#define UNIT   16 /* every block is a multiple of it, and at a multiple of it */
+#define UNIT 16 /* every block is a multiple of it, and at a multiple of it */
 
 /* Block sizes: four to each doubling up to 512, then as many as fit a page 7, 6, 5, 4, 3 and 2 times. The powers of two
  * are all there, as alignment rests on them. */
 static const uint16_t class_bytes[] = { 16,  32,  48,  64,  80,	 96,  112, 128, 160,  192,  224,
 					256, 320, 384, 448, 512, 576, 672, 816, 1024, 1360, 2048 };
 
-#define CLASSES (sizeof(class_bytes) / sizeof(class_bytes[0]))
-_Static_assert(CLASSES <= 32, "slab_shard.empty has a bit for each class");
+_Static_assert(sizeof(class_bytes) / sizeof(class_bytes[0]) == SLAB_CLASSES, "each class has its lists in a shard");
 
-struct slab_class {
-	struct slab_page *current; /* where blocks are taken from; may be full, and may be empty (then it is kept) */
-	struct slab_page *partial; /* other pages with both free blocks and such in use */
-};
-
-struct slab_shard {
-	_Alignas(64) struct slab_lock lock;
-	uint32_t empty; /* one bit for each class whose current page is empty; regions.reserved counts them */
-	struct region_list regions;
-	struct slab_class classes[CLASSES];
-};
-
-static struct slab_shard shards[SHARDS];
 static atomic_bool ready;
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* Filled by slab_init: the class of a size in units; what to multiply a distance in units with, for its quotient by a
  * block's units in the bits from 16 on (exact, as distances are below 256 and blocks have at most 128 units). */
 static uint8_t class_of_units[SLAB_SMALL_BYTES / UNIT + 1];
-static uint32_t class_reciprocal[CLASSES];
-static uint16_t class_blocks[CLASSES]; /* blocks in a page */
-
-static atomic_uint next_shard;
-static __thread struct slab_shard *thread_shard __attribute__((tls_model("initial-exec")));
+static uint32_t class_reciprocal[SLAB_CLASSES];
+static uint16_t class_blocks[SLAB_CLASSES]; /* blocks in a page */
 
 static void fill_tables(void)
 {
@@ -54,7 +37,7 @@ static void fill_tables(void)
 		class += units * UNIT > class_bytes[class];
 		class_of_units[units] = (uint8_t) class;
 	}
-	for (unsigned int class = 0; class < CLASSES; class ++) {
+	for (unsigned int class = 0; class < SLAB_CLASSES; class ++) {
 		uint32_t units = class_bytes[class] / UNIT;
 
 		class_reciprocal[class] = (65536 + units - 1) / units;
@@ -73,6 +56,7 @@ int slab_init(void)
 	pthread_mutex_lock(&init_lock);
 	if (!atomic_load(&ready)) {
 		fill_tables();
+		shards_init();
 		regions_set_keep(SLAB_KEEP_BYTES / SLAB_PAGE_BYTES);
 		err = opblock_init(false);
 		if (err == 0)
@@ -81,13 +65,6 @@ int slab_init(void)
 	}
 	pthread_mutex_unlock(&init_lock);
 	return err;
-}
-
-static struct slab_shard *my_shard(void)
-{
-	if (!thread_shard)
-		thread_shard = &shards[atomic_fetch_add(&next_shard, 1) % SHARDS];
-	return thread_shard;
 }
 
 static void page_init(struct slab_page *page, unsigned int class)
@@ -170,20 +147,47 @@ static char *page_pop(struct slab_page *page)
 	return page_address(page) + (size_t)(word * 64 + bit) * class_bytes[page->class];
 }
 
+/* The class's current page, if it has a free block. */
+static inline struct slab_page *current_page(const struct slab_shard *shard, unsigned int index)
+{
+	struct slab_page *page = shard->classes[index].current;
+
+	return page && page->used < class_blocks[index] ? page : NULL;
+}
+
+static inline void *take_block(struct slab_shard *shard, struct slab_page *page, unsigned int index)
+{
+	if (page->used == 0 && shard->empty & 1U << index)
+		empty_clear(shard, index);
+	return page_pop(page);
+}
+
+/* The rest of small_alloc where the current page has no block. */
+static __attribute__((noinline)) void *small_alloc_slow(struct slab_shard *shard, unsigned int index, bool taken)
+{
+	struct slab_page *page;
+	void *ptr;
+
+	if (!shard->classes[index].partial && !shard->empty)
+		shard = shard_for_page(shard, &taken);
+	page = current_page(shard, index);
+	if (!page)
+		page = refill(shard, index);
+	ptr = page ? take_block(shard, page, index) : NULL;
+	slab_lock_end(&shard->lock, taken);
+	return ptr;
+}
+
 static void *small_alloc(unsigned int index)
 {
-	struct slab_shard *shard = my_shard();
-	bool taken = slab_lock_begin(&shard->lock);
-	struct slab_page *page = shard->classes[index].current;
-	void *ptr = NULL;
+	bool taken;
+	struct slab_shard *shard = shard_lock_mine(&taken);
+	struct slab_page *page = current_page(shard, index);
+	void *ptr;
 
-	if (!page || page->used == class_blocks[index])
-		page = refill(shard, index);
-	if (page) {
-		if (page->used == 0 && shard->empty & 1U << index)
-			empty_clear(shard, index);
-		ptr = page_pop(page);
-	}
+	if (!page)
+		return small_alloc_slow(shard, index, taken);
+	ptr = take_block(shard, page, index);
 	slab_lock_end(&shard->lock, taken);
 	return ptr;
 }
@@ -191,10 +195,13 @@ static void *small_alloc(unsigned int index)
 static void *run_alloc(size_t size)
 {
 	unsigned int count = (unsigned int)((size + SLAB_PAGE_BYTES - 1) / SLAB_PAGE_BYTES);
-	struct slab_shard *shard = my_shard();
-	bool taken = slab_lock_begin(&shard->lock);
-	struct slab_page *page = pages_take(&shard->regions, shard, count);
+	bool taken;
+	struct slab_shard *shard = shard_lock_mine(&taken);
+	struct slab_page *page;
 
+	if (shard->regions.kept < count)
+		shard = shard_for_page(shard, &taken);
+	page = pages_take(&shard->regions, shard, count);
 	if (page) {
 		page->kind = PAGE_RUN;
 		page->pages = (uint16_t)count;
@@ -257,11 +264,11 @@ static __attribute__((noinline)) void give(struct slab_shard *shard, struct slab
 static void page_emptied(struct slab_shard *shard, struct slab_class *class, struct slab_page *page)
 {
 	if (page == class->current) {
-		if (pages_may_keep(&shard->regions, 1)) {
-			shard->empty |= 1U << page->class;
-			shard->regions.reserved++;
+		shard->empty |= 1U << page->class;
+		shard->regions.reserved++;
+		if (pages_may_keep(&shard->regions, 0))
 			return;
-		}
+		empty_clear(shard, page->class);
 		class->current = NULL;
 	} else if (page->listed) {
 		partial_remove(class, page);
@@ -388,8 +395,8 @@ int slab_trim(void)
 {
 	size_t dropped = 0;
 
-	for (unsigned int i = 0; i < SHARDS; i++) {
-		struct slab_shard *shard = &shards[i];
+	for (unsigned int i = 0; i < SLAB_SHARDS; i++) {
+		struct slab_shard *shard = shard_at(i);
 		bool taken = slab_lock_begin(&shard->lock);
 
 		for (; shard->empty; dropped++)
@@ -408,15 +415,15 @@ void slab_set_keep(size_t bytes)
 void slab_lock_all(void)
 {
 	pthread_mutex_lock(&init_lock);
-	for (unsigned int i = 0; i < SHARDS; i++)
-		slab_lock_take(&shards[i].lock);
+	for (unsigned int i = 0; i < SLAB_SHARDS; i++)
+		slab_lock_take(&shard_at(i)->lock);
 	opblock_lock_all();
 }
 
 void slab_unlock_all(void)
 {
 	opblock_unlock_all();
-	for (unsigned int i = SHARDS; i-- > 0;)
-		slab_lock_release(&shards[i].lock);
+	for (unsigned int i = SLAB_SHARDS; i-- > 0;)
+		slab_lock_release(&shard_at(i)->lock);
 	pthread_mutex_unlock(&init_lock);
 }

@@ -8,15 +8,16 @@
  * kept for the next allocation: by each shard as many as slab_set_keep says, and one for each 64 in use. The latter make a
  * busy program fast, and go as it frees. A region without a page in use is unmapped; one may stay for the pages kept in it.
  * Threads are spread over 16 shards, each with its own lock, regions and kept pages; a block goes back to the shard that
- * it came from. There are no caches per thread, so nothing is left behind in them; while the process has one thread, no
- * lock is taken. */
+ * it came from. Where nothing is in use, only two shards keep anything, and threads that have next to nothing in use share
+ * these (slab_shard). There are no caches per thread, so nothing is left behind in them; while the process has one thread,
+ * no lock is taken. */
 #ifndef TARGET_SLAB_H
 #define TARGET_SLAB_H
 
 #include <stddef.h>
 
-/* Kept by each shard unless set otherwise: one page. With the two that describe it, it is less than 1 % of the smallest
- * process. */
+/* Kept by each shard unless set otherwise: one page. What stays when all is freed is two of them, or one where there was one
+ * thread, with at most two each that describe it: less than 1 % of the smallest process. */
 #define SLAB_KEEP_BYTES ((size_t)4096)
 
 /* The largest block that shares a page, and the largest that is no mapping of its own. */
@@ -26,8 +27,8 @@
 /* Makes the allocator ready; further calls do nothing. 0; -ENOTSUP where pages are not 4 KiB; -ENOMEM. */
 int slab_init(void);
 
-/* How much of empty pages each shard may keep whatever is in use, in bytes, rounded down to pages. 0: nothing is kept at any
- * time. Has effect from the next free on. */
+/* How much of empty pages each shard may keep while it has something in use, and two shards whatever is in use, in bytes,
+ * rounded down to pages. 0: nothing is kept at any time. Has effect from the next free on. */
 void slab_set_keep(size_t bytes);
 
 /* @size bytes (0 is legal: a unique address) at a multiple of 16, and of @align where that is more: a power of two, or 0.

@@ -22,9 +22,15 @@ struct slab_lock {
 /* The slow path of slab_lock_take: returns when it has taken the lock. Leaves errno alone. */
 void slab_lock_wait(struct slab_lock *lock);
 
+/* Whether the lock was free, and is taken now. */
+static inline bool slab_lock_try(struct slab_lock *lock)
+{
+	return !__atomic_exchange_n(&lock->taken, true, __ATOMIC_ACQUIRE);
+}
+
 static inline void slab_lock_take(struct slab_lock *lock)
 {
-	if (__atomic_exchange_n(&lock->taken, true, __ATOMIC_ACQUIRE))
+	if (!slab_lock_try(lock))
 		slab_lock_wait(lock);
 }
 

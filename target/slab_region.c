@@ -302,8 +302,9 @@ void regions_set_keep(size_t pages)
 static size_t keep_limit(const struct region_list *list)
 {
 	size_t base = atomic_load_explicit(&keep_base, memory_order_relaxed);
+	bool idle = list->used == list->reserved;
 
-	return base ? base + list->used / REGION_KEEP_PART : 0;
+	return base == 0 || (idle && !list->keeps_idle) ? 0 : base + list->used / REGION_KEEP_PART;
 }
 
 bool pages_may_keep(const struct region_list *list, size_t count)

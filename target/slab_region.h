@@ -55,6 +55,7 @@ _Static_assert(sizeof(struct region) <= REGION_HEADER_PAGES * sizeof(struct slab
 
 /* The regions of a shard; its counts are of pages. Zeroed, it is empty. */
 struct region_list {
+	bool keeps_idle; /* pages may be kept although none is in use */
 	struct region *first[REGION_QUEUES];
 	struct region *spare; /* the one region of which nothing is in use, but pages are kept; or NULL */
 	size_t used;
@@ -91,7 +92,7 @@ static inline char *page_address(const struct slab_page *page)
 }
 
 /* How much each list may keep from the next pages_give on: @pages, and one for each REGION_KEEP_PART pages that are in
- * use; with @pages 0 nothing. */
+ * use; with @pages 0 nothing. Where nothing is in use, only those lists do that keep pages idle. */
 void regions_set_keep(size_t pages);
 #define REGION_KEEP_PART 64
 

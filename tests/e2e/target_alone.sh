@@ -150,6 +150,14 @@ assert [change(b, "before", "free", "virt") for b in blocks] == [1 << 20, 0]
 assert [change(b, "touch", "free", "rss") for b in blocks] == [0, 0] and change(blocks[1], "before", "touch", "rss") == 0
 END
 
+for threads in 1 8; do
+    try --json --alloc slab --sizes 16,200,2k,3k,20k,60k,200k,2M --rounds 3 --threads $threads --seed 4
+    python "slab: RSS after all is freed is within 1 % of before: threads: $threads" <<'END'
+before, after = (d["marks"][i]["rss"] for i in (0, -1))
+assert d["marks"][-1]["name"] == "closing" and 0 <= after - before <= before / 100, (before, after)
+END
+done
+
 try --json --sizes 2k,200k,2M,20M --seed 3 --threads 3 --rounds 2
 python "threads are in step: all read the same at each step" <<'END'
 steps = {}

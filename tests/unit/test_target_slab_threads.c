@@ -130,31 +130,39 @@ static void forks_while_threads_allocate(void **state)
 	assert_int_equal(errors, 0);
 }
 
-static char *left_behind[THREADS * 4];
+#define PAGES 40 /* of each thread: more than it takes before it goes to a shard of its own */
+static char *left_behind[THREADS * PAGES];
 
 static void *leave_pages(void *arg)
 {
 	char **mine = arg;
 
-	for (int i = 0; i < 4; i++)
-		memset(mine[i] = slab_alloc(PAGE, 0), 1, PAGE);
-	for (int i = 0; i < 4; i++)
-		slab_free(mine[i]);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < PAGES; i++)
+			memset(mine[i] = slab_alloc(PAGE, 0), 1, PAGE);
+		pthread_barrier_wait(&start);
+		for (int i = 0; i < PAGES; i++)
+			slab_free(mine[i]);
+	}
 	return NULL;
 }
 
-/* Threads end, and what is kept of theirs is no more than their shards may keep. */
-static void ended_threads_leave_a_page(void **state)
+/* All is freed: what is kept is no more than two shards keep, whatever the number of threads. */
+static void threads_leave_two_pages(void **state)
 {
 	pthread_t threads[THREADS];
 
 	(void)state;
 	slab_set_keep(PAGE);
-	for (size_t i = 0; i < THREADS; i++) {
-		assert_int_equal(pthread_create(&threads[i], NULL, leave_pages, &left_behind[4 * i]), 0);
+	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
+	for (size_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, leave_pages, &left_behind[i * PAGES]), 0);
+	for (size_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	}
-	assert_in_range(count_resident(left_behind, THREADS * 4, 1), 1, THREADS);
+	pthread_barrier_destroy(&start);
+	assert_in_range(count_resident(left_behind, THREADS * PAGES, 1), 1, 2);
+	slab_trim();
+	assert_int_equal(count_resident(left_behind, THREADS * PAGES, 1), 0);
 }
 
 int main(void)
@@ -162,7 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(threads_share_blocks, set_up),
 		cmocka_unit_test_setup(forks_while_threads_allocate, set_up),
-		cmocka_unit_test_setup(ended_threads_leave_a_page, set_up),
+		cmocka_unit_test_setup(threads_leave_two_pages, set_up),
 	};
 
 	return cmocka_run_group_tests_name("target_slab_threads", tests, NULL, NULL);
