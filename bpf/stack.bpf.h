@@ -34,10 +34,10 @@ struct {
 
 struct walk {
 	struct walk_frame frame;
-	u64 mm_id, code_order; /* whose stack it is */
-	u32 end;	       /* enum walk_end */
+	u64 mm_id, code_order;	       /* whose stack it is */
+	u64 pc, regs[STACK_REGISTERS]; /* where it begins */
+	u32 end;		       /* enum walk_end */
 	struct wire_stack stack;
-	struct wire_stack_copy copy;
 };
 
 struct {
@@ -46,6 +46,14 @@ struct {
 	__type(key, u32);
 	__type(value, struct walk);
 } walks SEC(".maps");
+
+/* A copy that is being made: the two are too large for one per-CPU value. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct wire_stack_copy);
+} copies SEC(".maps");
 
 /* What the steps of a walk share: on the stack, where bpf_loop wants it. */
 struct walk_context {
@@ -109,7 +117,7 @@ static __always_inline void frame_note(struct walk *walk)
 	u32 at = walk->stack.count;
 
 	walk->stack.frames[at & STACK_DEPTH] = walk->frame.pc;
-	walk->stack.exact[at >> 6 & 1] |= (u64)walk->frame.exact << (at & 63);
+	walk->stack.exact[at / 64 % STACK_EXACT] |= (u64)walk->frame.exact << (at & 63);
 	walk->stack.id = stack_hash(walk->stack.id, walk->frame.pc);
 	walk->stack.count = at + 1;
 }
@@ -133,10 +141,9 @@ static long walk_step(u32 index, struct walk_context *context)
 	return 0;
 }
 
-static long copy_step(u32 index, struct walk *const *context)
+static long copy_step(u32 index, struct wire_stack_copy *const *context)
 {
-	struct walk *walk = *context;
-	struct wire_stack_copy *copy = &walk->copy;
+	struct wire_stack_copy *copy = *context;
 	u32 at = copy->len;
 
 	if (at > STACK_COPY_BYTES - STACK_COPY_PIECE)
@@ -145,20 +152,19 @@ static long copy_step(u32 index, struct walk *const *context)
 		copy->len = at + STACK_COPY_PIECE;
 		return 0;
 	}
-	if (at)
-		return 1;
 	/* The top of the stack may not be in memory yet: a fault on it is what is looked at. */
-	copy->base += STACK_COPY_PIECE;
-	return index > 4;
+	if (!at)
+		copy->base += STACK_COPY_PIECE;
+	return at > 0;
 }
 
-/* Makes ready for a walk that begins where the copy's registers are. */
+/* Goes to the frame that the walk begins with. */
 static __always_inline void frame_begin(struct walk *walk)
 {
 	struct walk_frame *frame = &walk->frame;
 
-	__builtin_memcpy(frame->regs, walk->copy.regs, sizeof(frame->regs));
-	frame->pc = walk->copy.pc;
+	__builtin_memcpy(frame->regs, walk->regs, sizeof(frame->regs));
+	frame->pc = walk->pc;
 	frame->known = 0xffff;
 	frame->exact = 1;
 	frame->outer = 0;
@@ -171,7 +177,7 @@ static __always_inline void frame_begin(struct walk *walk)
 	frame->words.registers = 1 << STACK_RSP;
 	walk->end = WALK_ON;
 	walk->stack.count = 0;
-	walk->stack.exact[0] = walk->stack.exact[1] = 0;
+	__builtin_memset(walk->stack.exact, 0, sizeof(walk->stack.exact));
 	walk->stack.id = config.stack_seed;
 	frame_note(walk);
 }
@@ -179,22 +185,25 @@ static __always_inline void frame_begin(struct walk *walk)
 /* Sends what user space needs to walk the stack. Returns its id. */
 static __noinline u64 copy_send(struct walk *walk)
 {
-	struct wire_stack_copy *copy = &walk->copy;
 	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	u32 len;
+	struct wire_stack_copy *copy;
+	u32 zero = 0, len;
 
+	copy = bpf_map_lookup_elem(&copies, &zero);
 	/* Rows come first: what is left of the ring's room is half of it. Copies fill that within milliseconds. */
-	if (used > config.ring_limit / 2)
+	if (!copy || used > config.ring_limit / 2)
 		goto dropped;
 	if (used > config.ring_limit / 16)
 		shared.reader_sleeps = 1;
 	head_fill(&copy->head, WIRE_STACK_COPY, walk->mm_id);
 	copy->id = STACK_ID_COPY | __sync_fetch_and_add(&shared.stats.copies, 1);
 	copy->code_order = walk->code_order;
+	copy->pc = walk->pc;
+	__builtin_memcpy(copy->regs, walk->regs, sizeof(copy->regs));
 	/* Pieces do not cross pages, and the stack ends at one. */
 	copy->base = copy->regs[STACK_RSP] & ~(u64)(STACK_COPY_PIECE - 1);
 	copy->len = 0;
-	bpf_loop(STACK_COPY_BYTES / STACK_COPY_PIECE, copy_step, &walk, 0);
+	bpf_loop(2 * STACK_COPY_BYTES / STACK_COPY_PIECE, copy_step, &copy, 0);
 	len = copy->len;
 	if (len > STACK_COPY_BYTES)
 		len = STACK_COPY_BYTES;
@@ -236,15 +245,15 @@ static __always_inline bool memo_holds(const struct memo *memo, struct walk *wal
 	struct walk_frame *frame = &walk->frame;
 	u32 span = memo->words.span;
 	u64 id = memo->id;
-	u64 differ = (memo->mm_id ^ walk->mm_id) | (memo->code_order ^ walk->code_order) | (memo->pc ^ walk->copy.pc);
+	u64 differ = (memo->mm_id ^ walk->mm_id) | (memo->code_order ^ walk->code_order) | (memo->pc ^ walk->pc);
 
 	for (u32 i = 0; i < STACK_REGISTERS; i++)
-		differ |= (memo->regs[i] ^ walk->copy.regs[i]) & -(u64)(memo->words.registers >> i & 1);
+		differ |= (memo->regs[i] ^ walk->regs[i]) & -(u64)(memo->words.registers >> i & 1);
 	if (differ || span > WALK_SPAN || !bpf_map_lookup_elem(&sent_stacks, &id))
 		return false;
-	if (bpf_probe_read_user(frame->window, span, (const void *)walk->copy.regs[STACK_RSP]))
+	if (bpf_probe_read_user(frame->window, span, (const void *)walk->regs[STACK_RSP]))
 		return false;
-	frame->window_from = walk->copy.regs[STACK_RSP];
+	frame->window_from = walk->regs[STACK_RSP];
 	frame->window_bytes = span;
 	if (!words_match(&memo->words, frame->window))
 		return false;
@@ -260,8 +269,8 @@ static __always_inline void memo_keep(struct memo *memo, const struct walk *walk
 		return;
 	memo->mm_id = walk->mm_id;
 	memo->code_order = walk->code_order;
-	memo->pc = walk->copy.pc;
-	__builtin_memcpy(memo->regs, walk->copy.regs, sizeof(memo->regs));
+	memo->pc = walk->pc;
+	__builtin_memcpy(memo->regs, walk->regs, sizeof(memo->regs));
 	memo->id = walk->stack.id;
 	memo->slot = walk->frame.slot;
 	memo->caller = walk->stack.frames[1];
@@ -283,7 +292,7 @@ __noinline int walk_run(void)
 	context.walk = walk;
 	walk->frame.window_bytes = 0;
 	if (config.stacks == WIRE_STACKS_CFI) {
-		memo = memo_at(walk->copy.pc, walk->copy.regs[STACK_RSP]);
+		memo = memo_at(walk->pc, walk->regs[STACK_RSP]);
 		if (memo && memo_holds(memo, walk))
 			return 0;
 		mm_id = walk->mm_id;
@@ -335,8 +344,8 @@ static __always_inline u64 stack_walk(struct task_state *ts, struct pt_regs *reg
 
 	if (!state || !walk || regs->cs != USER_CS)
 		return 0;
-	regs_take(walk->copy.regs, regs);
-	walk->copy.pc = regs->ip;
+	regs_take(walk->regs, regs);
+	walk->pc = regs->ip;
 	walk->mm_id = state->id;
 	walk->code_order = state->code_order;
 	walk_run();

@@ -6,7 +6,8 @@
 
 #include "bpf/wire.h"
 
-#define STACK_DEPTH 127 /* frames of one stack at most */
+#define STACK_DEPTH 511 /* frames of one stack at most */
+#define STACK_EXACT ((STACK_DEPTH + 1) / 64)
 
 /* DWARF's numbers of the registers of x86-64 that matter here. */
 enum stack_register {
@@ -138,7 +139,7 @@ struct wire_stack {
 	u64 id;
 	u32 count;
 	u32 complete;
-	u64 exact[2]; /* bit n: frame n is the address of the next instruction, not of a call's end */
+	u64 exact[STACK_EXACT]; /* bit n: frame n is the address of the next instruction, not of a call's end */
 	u64 frames[STACK_DEPTH + 1];
 };
 

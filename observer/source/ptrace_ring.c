@@ -19,11 +19,11 @@
 #define FILLING UINT32_MAX
 
 /* A frame in the ring is a word: its address, and whether that is exact in the bit that no address of a program has. */
-#define FRAMES_MAX  127
+#define FRAMES_MAX  511
 #define FRAME_EXACT (1ull << 63)
 
-/* One event in the ring, with its text and then, at the record's end, its stack_len frames. It lies in one piece; where it does not fit before the end of the ring, filling without an event
- * is there. */
+/* One event in the ring, with its text and then, at the record's end, its stack_len frames. It lies in one piece; where it does
+ * not fit before the end of the ring, filling without an event is there. */
 struct record {
 	uint32_t bytes;	     /* of the record with its text, a multiple of ALIGN */
 	uint32_t text_bytes; /* with the final NUL; 0 where there is no text; or FILLING */

@@ -9,7 +9,7 @@
 
 struct stack {
 	uint64_t id;
-	uint64_t exact[2];
+	uint64_t exact[STACK_EXACT];
 	uint32_t count;
 	bool complete;
 	uint64_t frames[];
@@ -23,6 +23,7 @@ struct alias {
 struct generation {
 	struct map stacks;  /* id -> struct stack */
 	struct map aliases; /* id of a copy -> struct alias */
+	size_t bytes;	    /* of the stacks */
 };
 
 struct stack_store {
@@ -82,6 +83,8 @@ int stack_store_put(struct stack_store *store, const struct wire_stack *record, 
 	err = map_put(&store->now.stacks, stack->id, stack);
 	if (err)
 		free(stack);
+	else
+		store->now.bytes += sizeof(*stack) + bytes;
 	return err;
 }
 
@@ -102,7 +105,8 @@ int stack_store_alias(struct stack_store *store, uint64_t copy, uint64_t id)
 
 bool stack_store_full(const struct stack_store *store)
 {
-	return store->now.stacks.count + store->now.aliases.count >= STACK_STORE_MAX;
+	return store->now.stacks.count + store->now.aliases.count >= STACK_STORE_MAX ||
+	       store->now.bytes >= STACK_STORE_BYTES_MAX;
 }
 
 void stack_store_turn(struct stack_store *store)

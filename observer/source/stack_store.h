@@ -8,8 +8,9 @@
 
 #include <stddef.h>
 
-/* Stacks kept of each generation: those of the last one stay while the next one fills. */
-#define STACK_STORE_MAX 65536u
+/* What is kept of each generation: those of the last one stay while the next one fills. */
+#define STACK_STORE_MAX	      65536u
+#define STACK_STORE_BYTES_MAX ((size_t)64 << 20)
 
 struct stack_store;
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define UNWIND_FRAMES_MAX 127
+#define UNWIND_FRAMES_MAX 511
 
 /* Objects and rows that have been read, shared by all address spaces. */
 struct unwind_cache;

@@ -7,6 +7,7 @@ import subprocess
 from harness import new_path
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stacks")
+DEPTH = 511  # frames of a stack at most
 LINKS = ["alpha", "beta", "gamma", "room", "aligned", "deep", "fill"]
 
 # Which functions of the program must be on the stack of the mmap of so many pages, innermost first.

@@ -47,7 +47,7 @@ def same(call, row, shifts):
     elsewhere in the other run, as a file that was mapped before it has grown (ld.so.cache), but all of it."""
     theirs = call["frames"]
     # One that is too deep is shown in part, and said to be.
-    if not row["stack_complete"] and len(row["stack"]) >= 127:
+    if not row["stack_complete"] and len(row["stack"]) >= chains.DEPTH:
         theirs = theirs[:len(row["stack"])]
     if NAMES[call["nr"]] != row["name"] or len(theirs) != len(row["stack"]):
         return False

@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		chain_plugin(argv[i], 230 + (size_t)i);
 #endif
-	sink += chain_deep(212, 200);
+	sink += chain_deep(212, 600);
 	sink += chain_fill(213);
 	(void)argc;
 	(void)argv;
