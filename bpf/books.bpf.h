@@ -88,22 +88,6 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	return state->id;
 }
 
-/* The number of the syscall that @task, which is not watched, is in; -1 if it is in none. */
-static __always_inline s32 syscall_of_task(struct task_struct *task)
-{
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	s64 nr = -1;
-
-#if defined(__TARGET_ARCH_x86)
-	/* The syscall instruction leaves the return address in rcx; after a fault, orig_ax is an error code. */
-	if (BPF_CORE_READ(regs, cx) == BPF_CORE_READ(regs, ip))
-		nr = (s64)BPF_CORE_READ(regs, orig_ax);
-#elif defined(__TARGET_ARCH_arm64)
-	nr = BPF_CORE_READ(regs, syscallno);
-#endif
-	return nr >= 0 && nr < WIRE_SYSCALLS ? nr : -1;
-}
-
 /* The cause of what the current task does to an mm that is not its own, or outside any syscall or fault of its own. */
 static __always_inline u32 foreign_cause(struct wire_mm *state, struct task_state *ts, struct task_struct *task)
 {
@@ -129,10 +113,8 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 	row = row_begin(cause, -1);
 	if (!row)
 		return 0;
-	if (cause == WIRE_ACTOR && ts && ts->where == IN_SYSCALL)
-		row->nr = ts->nr;
-	else if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
-		row->nr = syscall_of_task(task);
+	if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
+		row->nr = call_now(task);
 	*part_of(&row->delta, part) = pages;
 	return row_emit(state, row);
 }
@@ -217,6 +199,8 @@ int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 	first = !mm->mm_users.counter && !state->closing_read;
 	if (first)
 		closing_read(state);
+	if (ts)
+		call_seen(ts, task);
 	pages = rss_take(state, mm, member, ts);
 	if (first)
 		state->closing.rss[member & (WIRE_MEMBERS - 1)] -= pages;
@@ -259,7 +243,7 @@ static __always_inline bool has_downgraded(struct task_struct *task, struct task
 		return false;
 	if (ts->where == IN_USER || ts->kernel.count)
 		return !first && pages > 0;
-	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(task));
+	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : call_now(task));
 }
 
 /* Books what the current task, a worker on the mm of @state, has done to it. */
@@ -305,6 +289,8 @@ int on_mmap_lock_released(u64 *ctx)
 
 	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
 	 * the mm may end before the thread is heard of again. */
+	if (own)
+		call_seen(ts, task);
 	if (own && own_mm != (u64)mm) {
 		all_flush(ts, task);
 		ts->mm = 0;

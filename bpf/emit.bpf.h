@@ -161,10 +161,10 @@ __noinline int open_send(struct wire_mm *state, u32 len)
 #define SYSCALL_ARG5(regs) ((regs)->regs[5])
 #endif
 
-/* The registers with which the current task entered the kernel. */
-static __always_inline struct pt_regs *current_regs(void)
+/* The registers with which @task, the current one, entered the kernel. */
+static __always_inline struct pt_regs *regs_of(struct task_struct *task)
 {
-	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (struct pt_regs *)bpf_task_pt_regs(task);
 }
 
 static __always_inline void args_fill(u64 *args, struct pt_regs *regs)
@@ -220,7 +220,8 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 }
 
 /* Sends the row of a call that left RSS alone, as short as it can be; this is what is done most often. */
-static __always_inline bool call_row_send(struct task_state *ts, s32 nr, s64 ret, struct pt_regs *regs)
+static __always_inline bool call_row_send(struct task_state *ts, struct task_struct *task, s32 nr, s64 ret,
+					  struct pt_regs *regs)
 {
 	struct wire_change *change;
 
@@ -233,7 +234,7 @@ static __always_inline bool call_row_send(struct task_state *ts, s32 nr, s64 ret
 	change->head.cause = WIRE_SYSCALL;
 	change->head.ts_ns = bpf_ktime_get_ns();
 	change->head.mm = ts->mm_id;
-	who_fill(&change->head, bpf_get_current_task_btf());
+	who_fill(&change->head, task);
 	args_fill(change->args, regs);
 	change->ret = ret;
 	change->order = ts->order;

@@ -41,7 +41,7 @@ static __always_inline int fault_of_user(u64 address)
 	ts->fault.ts_ns = ts->run.count && page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
-	ts->fault.stack = config.stacks ? fault_stack(ts, current_regs()) : 0;
+	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(task)) : 0;
 	return 0;
 }
 
@@ -55,6 +55,7 @@ static __always_inline int fault_of_kernel(u64 address)
 	/* Somebody reads user memory and takes what is there: we, or a profiler that walks the stack. No page comes of it. */
 	if (!ts || !ts->mm || task->pagefault_disabled)
 		return 0;
+	call_seen(ts, task);
 	ts->released = 0;
 	run = &ts->kernel;
 	if (RSS_HAS_CACHE && !run->count)

@@ -36,6 +36,8 @@ typedef __s64 s64;
 
 #include "bpf/pending.bpf.h"
 
+#include "bpf/calls.bpf.h"
+
 #include "bpf/books.bpf.h"
 #include "bpf/stack.bpf.h"
 #include "bpf/vma.bpf.h"

@@ -153,6 +153,10 @@ struct signal_struct {
 	int group_exit_code;
 };
 
+struct linux_binprm {
+	const char *filename;
+};
+
 struct thread_info {
 	u32 status;
 };

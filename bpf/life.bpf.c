@@ -49,6 +49,8 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	born = task_enter(child, mm, id);
 	if (!born)
 		return 0;
+	if (ts)
+		call_seen(ts, parent);
 	born->newborn = 1;
 	born->guest = mm == parent_mm && child->tgid != parent->tgid;
 	born->where = IN_SYSCALL;
@@ -59,7 +61,7 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 }
 
 SEC("raw_tp/sched_process_exec")
-int on_exec(void *ctx)
+int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
@@ -84,6 +86,7 @@ int on_exec(void *ctx)
 	ts->newborn = 0;
 	ts->executed = 1;
 	ts->where = IN_SYSCALL;
+	ts->nr = call_of(regs_of(task));
 	ts->order = 0;
 	ts->opened = 0;
 	ts->released = 0;
@@ -93,6 +96,7 @@ int on_exec(void *ctx)
 	cache_seed(ts, task);
 	if (!id)
 		return 0;
+	path_send_text((u64)BPF_CORE_READ(bprm, filename), false);
 	vmas_send(task, id);
 	code_update(id, 0);
 	return 0;

@@ -101,16 +101,17 @@ __noinline int path_send(u64 at)
 	return 0;
 }
 
-/* The same for a path argument at the user's address @at. */
-__noinline int path_send_user(struct task_state *ts, u64 at)
+/* The same for a path as it was given, at the address @at of the user or of the kernel. */
+__noinline int path_send_text(u64 at, bool user)
 {
 	struct scratch *scratch = scratch_get();
 	long len;
 
-	if (!scratch || !ts)
+	if (!scratch)
 		return 0;
 	head_fill(&scratch->path.head, WIRE_PATH, 0);
-	len = bpf_probe_read_user_str(scratch->path.text, WIRE_TEXT, (const void *)at);
+	len = user ? bpf_probe_read_user_str(scratch->path.text, WIRE_TEXT, (const void *)at)
+		   : bpf_probe_read_kernel_str(scratch->path.text, WIRE_TEXT, (const void *)at);
 	if (len <= 0 || len > WIRE_TEXT)
 		return 0;
 	scratch->path.text_len = len;

@@ -109,14 +109,6 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 	pages_add(&run->delta, &fault->delta);
 }
 
-/* Sends the user faults that are not sent yet. */
-static __always_inline void faults_flush(struct task_state *ts, u64 maj_flt, struct wire_mm *state)
-{
-	fault_settle(ts, maj_flt);
-	if (ts->run.count)
-		run_flush(state, &ts->run, -1, ts->order);
-}
-
 /* Sends what kernel-mode faults did. */
 static __always_inline void kernel_faults_flush(struct task_state *ts, struct wire_mm *state)
 {
@@ -135,11 +127,25 @@ static __always_inline bool is_changed(struct task_state *ts)
 	return ts->dirty;
 }
 
+/* A row of what calls of @ts have changed, which is then no longer pending. NULL where there is no room for it. */
+static __always_inline struct row *own_row(struct task_state *ts, u32 cause, s32 nr)
+{
+	struct row *row = row_begin(cause, nr);
+
+	if (!row)
+		return NULL;
+	row->delta = ts->own;
+	row->order = ts->order;
+	row->stack = ts->stack;
+	__builtin_memset(&ts->own, 0, sizeof(ts->own));
+	ts->dirty = 0;
+	return row;
+}
+
 /* Sends what calls and kernel-mode faults did, as rows of @state: for when the thread, or its mm, ends, or it goes on to
  * something else. */
 __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
 {
-	bool call;
 	struct row *row;
 
 	if (!ts || !state)
@@ -147,20 +153,12 @@ __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
 	kernel_faults_flush(ts, state);
 	if (!is_changed(ts))
 		return 0;
-	call = ts->where == IN_SYSCALL;
-	row = row_begin(call ? WIRE_SYSCALL : WIRE_IN_FLIGHT, call ? ts->nr : -1);
-	if (!row)
-		return 0;
-	row->delta = ts->own;
-	row->order = ts->order;
-	row->stack = call ? ts->stack : 0;
-	__builtin_memset(&ts->own, 0, sizeof(ts->own));
-	ts->dirty = 0;
-	return row_emit(state, row);
+	row = ts->where == IN_SYSCALL ? own_row(ts, WIRE_SYSCALL, ts->nr) : own_row(ts, WIRE_IN_FLIGHT, -1);
+	return row ? row_emit(state, row) : 0;
 }
 
-/* Sends everything that @ts has not sent yet. */
-__noinline int all_send(struct task_state *ts, u64 maj_flt)
+/* Sends the faults that @ts has not sent yet, and with @call what its call has changed. */
+__noinline int pending_send(struct task_state *ts, u64 maj_flt, bool call)
 {
 	struct wire_mm *state;
 
@@ -169,21 +167,11 @@ __noinline int all_send(struct task_state *ts, u64 maj_flt)
 	state = mm_of_pending(ts);
 	if (!state)
 		return 0;
-	faults_flush(ts, maj_flt, state);
-	return pending_flush(ts, state);
-}
-
-/* Sends the faults that @ts has not sent yet. */
-__noinline int faults_send(struct task_state *ts, u64 maj_flt)
-{
-	struct wire_mm *state;
-
-	if (!ts)
-		return 0;
-	state = mm_of_pending(ts);
-	if (!state)
-		return 0;
-	faults_flush(ts, maj_flt, state);
+	fault_settle(ts, maj_flt);
+	if (ts->run.count)
+		run_flush(state, &ts->run, -1, ts->order);
+	if (call)
+		return pending_flush(ts, state);
 	kernel_faults_flush(ts, state);
 	return 0;
 }
@@ -192,7 +180,7 @@ static __always_inline void all_flush(struct task_state *ts, struct task_struct 
 {
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
-	all_send(ts, task->maj_flt);
+	pending_send(ts, task->maj_flt, true);
 }
 
 #endif

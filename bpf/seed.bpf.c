@@ -150,6 +150,8 @@ int percpu_find(void *ctx)
 		shared.found |= WIRE_FOUND_LOCK_PATH;
 	if (EXIT_HAS_GROUP)
 		shared.found |= WIRE_FOUND_EXIT_GROUP;
+	if (CALLS_ANNOUNCED)
+		shared.found |= WIRE_FOUND_ANNOUNCED;
 	if (!cell)
 		return 1;
 	*(volatile u64 *)cell = (u64)&percpu_probe;

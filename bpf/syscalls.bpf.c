@@ -31,42 +31,27 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 	return 0;
 }
 
-static __always_inline void exec_path_send(struct task_state *ts, struct pt_regs *regs, s32 nr)
-{
-	if (nr == config.nr_execve || nr == config.nr_execveat)
-		path_send_user(ts, nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs));
-}
-
 SEC("raw_tp/sys_enter")
 int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
-	struct pt_regs *regs;
-	struct wire_mm *state;
 
-	if (!ts || !ts->watched)
-		return 0;
-	regs = current_regs();
-	if (ts->await_exec) {
-		ts->nr = nr;
-		exec_path_send(ts, regs, nr);
-		return 0;
-	}
-	/* Here, so that a thread that sleeps owes nothing: whoever looks at the books then sees what it touched. */
-	if (RSS_HAS_CACHE)
-		cache_settle(ts, task);
-	if (ts->fault_open || ts->run.count || ts->dirty || ts->kernel.count)
-		all_flush(ts, task);
-	ts->where = IN_SYSCALL;
-	ts->released = 0;
-	ts->nr = nr;
-	if (nr == config.nr_write && (s32)SYSCALL_ARG0(regs) == -1) {
-		state = mm_of_pending(ts);
-		if (state)
-			mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
-	}
-	exec_path_send(ts, regs, nr);
+	if (CALLS_ANNOUNCED && ts && ts->mm)
+		call_begin(ts, task, nr);
+	return 0;
+}
+
+/* A thread that sleeps in a call owes nothing of before it: whoever looks at the books then sees what it touched. Where calls are
+ * announced, that is sent as they begin. */
+SEC("raw_tp/sched_switch")
+int on_sched_switch(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	if (ts && (ts->fault_open || ts->kernel.count))
+		call_seen(ts, task);
 	return 0;
 }
 
@@ -89,7 +74,7 @@ static __always_inline bool maps_code(s32 nr, struct pt_regs *regs, long ret)
 /* Sends the row of the call that @ts returns from with @ret, if there is something special about it. */
 __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 {
-	struct pt_regs *regs = current_regs();
+	struct pt_regs *regs = regs_of(bpf_get_current_task_btf());
 	u64 code_order = 0;
 	struct wire_mm *state;
 	struct row *row;
@@ -105,34 +90,44 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 		code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
 		code_update(ts->mm_id, code_order);
 	}
-	row = row_begin(WIRE_SYSCALL, nr);
+	row = own_row(ts, WIRE_SYSCALL, nr);
 	if (!row)
 		return 0;
-	row->delta = ts->own;
 	args_fill(row->args, regs);
 	row->ret = ret;
 	row->returned = 1;
-	row->order = ts->order;
-	row->stack = ts->stack;
 	row->code_order = code_order;
-	__builtin_memset(&ts->own, 0, sizeof(ts->own));
-	ts->dirty = 0;
 	row_emit(state, row);
 	ts->opened = state->open_sent;
 	return 0;
 }
 
-static __always_inline void call_send(struct task_state *ts, s32 nr, long ret, struct pt_regs *regs)
+static __always_inline void call_send(struct task_state *ts, struct task_struct *task, s32 nr, long ret,
+				      struct pt_regs *regs)
 {
 	struct wire_pages *own = &ts->own;
 
 	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
-	    (config.stacks && maps_code(nr, regs, ret)) || !call_row_send(ts, nr, ret, regs)) {
+	    (config.stacks && maps_code(nr, regs, ret)) || !call_row_send(ts, task, nr, ret, regs)) {
 		call_send_slowly(ts, nr, ret);
 		return;
 	}
 	own->virt = 0;
 	ts->dirty = 0;
+}
+
+/* Sends what is known of a call beside its row: the path of an exec that has failed, and a mark. */
+static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt_regs *regs)
+{
+	struct wire_mm *state;
+
+	if ((nr == config.nr_execve || nr == config.nr_execveat) && !ts->executed)
+		path_send_text(nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs), true);
+	if (nr != config.nr_write || (s32)SYSCALL_ARG0(regs) != -1)
+		return;
+	state = mm_of_pending(ts);
+	if (state)
+		mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
 }
 
 SEC("raw_tp/sys_exit")
@@ -144,23 +139,29 @@ int BPF_PROG(on_sys_exit, u64 regs_address, long ret)
 	bool listed;
 	s32 nr;
 
-	if (!ts || !ts->watched || ts->await_exec || ts->where == IN_USER)
+	if (!ts || !ts->mm)
 		return 0;
-	regs = current_regs();
-	if (RSS_HAS_CACHE)
+	regs = regs_of(task);
+	nr = call_of(regs);
+	/* A call that has done nothing yet, or one that a filter has refused before it began. */
+	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
+		call_begin(ts, task, nr);
+	else if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
-	nr = ts->where == IN_SYSCALL ? ts->nr : syscall_of_task(task);
+	if (nr < 0 && ts->where == IN_SYSCALL)
+		nr = ts->nr; /* sigreturn: its registers are those of before the signal */
 	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)] && !ts->newborn;
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
 	if (config.stacks && (listed || is_changed(ts) || ts->kernel.count))
 		ts->stack = call_stack(ts, regs);
-	/* User faults only of a task that was attached to in the middle of this call: sys_enter has sent all others. */
+	/* User faults only of a task that was attached to in the middle of this call: all others are sent as a call begins. */
 	if (ts->kernel.count || ts->run.count || ts->fault_open)
-		faults_send(ts, task->maj_flt);
+		pending_send(ts, task->maj_flt, false);
+	extras_send(ts, nr, regs);
 	if (listed || is_changed(ts))
-		call_send(ts, nr, ret, regs);
+		call_send(ts, task, nr, ret, regs);
 	ts->executed = 0;
 	ts->stack = 0;
 	ts->where = IN_USER;

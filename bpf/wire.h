@@ -247,10 +247,11 @@ struct wire_config {
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
 };
 
-#define WIRE_FOUND_VMA_ITER   1u /* an iterator of mappings for programs */
-#define WIRE_FOUND_MAPLE      2u /* mappings lie in a maple tree */
-#define WIRE_FOUND_LOCK_PATH  4u /* mmap_lock tracepoints carry the path of a memory cgroup */
-#define WIRE_FOUND_EXIT_GROUP 8u /* sched_process_exit says whether the process ends */
+#define WIRE_FOUND_VMA_ITER   1u  /* an iterator of mappings for programs */
+#define WIRE_FOUND_MAPLE      2u  /* mappings lie in a maple tree */
+#define WIRE_FOUND_LOCK_PATH  4u  /* mmap_lock tracepoints carry the path of a memory cgroup */
+#define WIRE_FOUND_EXIT_GROUP 8u  /* sched_process_exit says whether the process ends */
+#define WIRE_FOUND_ANNOUNCED  16u /* calls must be seen as they begin: their registers do not tell all */
 
 enum wire_rss { WIRE_RSS_PERCPU, WIRE_RSS_ATOMIC, WIRE_RSS_CACHED };
 

@@ -132,6 +132,9 @@ static void mechanisms_print(const struct bpf_kernel_side *side)
 
 	printf("     %-20s %s\n", "RSS is kept in", rss[shared->rss_kind <= WIRE_RSS_CACHED ? shared->rss_kind : 0]);
 	printf("     %-20s %s\n", "VIRT is told by", "the mmap_lock tracepoints");
+	printf("     %-20s %s\n", "calls are known by",
+	       found & WIRE_FOUND_ANNOUNCED ? "sys_enter and sys_exit"
+					    : "the registers that a thread came with, and sys_exit");
 	printf("     %-20s %s\n", "mappings at exec",
 	       found & WIRE_FOUND_VMA_ITER ? "by the kernel's iterator"
 	       : found & WIRE_FOUND_MAPLE  ? "by walking the maple tree (the kernel has no iterator for programs)"

@@ -111,13 +111,25 @@ static int link_keep(struct bpf_kernel_side *side, struct bpf_link *link)
 	return 0;
 }
 
+/* Whether this kernel needs a program there: see bpf/calls.bpf.h. */
+static bool is_wanted(const struct bpf_kernel_side *side, const char *tracepoint)
+{
+	bool announced = (side->shared->found & WIRE_FOUND_ANNOUNCED) != 0;
+
+	if (!strcmp(tracepoint, "sys_enter"))
+		return announced;
+	return !announced || strcmp(tracepoint, "sched_switch") != 0;
+}
+
 static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)
 {
 	const char *tracepoint = strchr(bpf_program__section_name(program), '/') + 1;
 	bool raw = bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT;
-	struct bpf_link *link =
-		raw ? bpf_program__attach_raw_tracepoint(program, tracepoint) : bpf_program__attach_trace(program);
+	struct bpf_link *link;
 
+	if (!is_wanted(side, tracepoint))
+		return 0;
+	link = raw ? bpf_program__attach_raw_tracepoint(program, tracepoint) : bpf_program__attach_trace(program);
 	if (!link && errno == ENOENT && is_optional(tracepoint))
 		return 0;
 	if (!link)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* floor: empty programs on the tracepoints that every memory call and every fault goes through. What they cost, no
- * observer of these events can undercut. */
+/* floor: empty programs on the tracepoints that every memory call and every fault goes through, and every switch to another
+ * thread. What they cost, no observer of these events can undercut. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -12,11 +12,11 @@
 		return 0;                                           \
 	}
 
-EMPTY(sys_enter)
 EMPTY(sys_exit)
 EMPTY(rss_stat)
 EMPTY(mmap_lock_released)
 EMPTY(page_fault_user)
 EMPTY(page_fault_kernel)
+EMPTY(sched_switch)
 
 char LICENSE[] SEC("license") = "GPL";

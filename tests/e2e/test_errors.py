@@ -37,6 +37,14 @@ def failing_calls(t, source):
     t.ok("no/such/program" in paths, "a failed execve names its path", paths)
 
 
+@case("syscalls", sources=("bpf",))
+def refused_by_a_filter(t, source):
+    done = observe(source, [prog("errors"), "filter"])
+    if t.balanced(done):
+        t.equal([row["error"] for row in done.books.rows if row["name"] == "mlock"], [None, "ENOTTY"],
+                "a call that ends before it has begun is a row")
+
+
 def count_strace(text):
     """(name, error) of each finished memory syscall; calls that never return print no value."""
     found = collections.Counter()

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Signals: handlers, ends by a signal, Ctrl-C; the status of heaptrace is the command's."""
 
+import contextlib
 import os
 import pty
 import signal
 
 import harness
-from harness import HEAPTRACE, Observer, Run, case, environment, new_path, observe, prog
+from harness import HEAPTRACE, Observer, Run, case, environment, new_path, observe, prog, wait_until
 
 
 @case()
@@ -18,6 +19,9 @@ def handler_on_a_fresh_stack(t, source):
         rows = [row for row in done.books.step("handler") if row["anon"]]
         frame = 2 if os.uname().machine == "aarch64" else 1  # pages
         t.equal(sum(row["anon"] for row in rows), frame * 4096, "the pages of the signal's frame have their row", *rows)
+        if source == "bpf":
+            t.equal({(row["cause"], row["name"]) for row in rows}, {("kernel-fault", "signal")},
+                    "which is the signal's, not that of the call on whose way out it came", *rows)
 
 
 @case()
@@ -91,6 +95,20 @@ def terminated_observer(t, source):
             rc, out, err = observer.finish()
     done = Run(rc, out, err, observer.path)
     t.none(done.books.problems(), "SIGTERM to heaptrace: the books are closed and balance", done)
+
+
+@case(sources=("bpf",))
+def asleep(t, source):
+    """What a process has touched is told while it sleeps in the call that it made next."""
+    with Observer(source, "--", prog("signals"), "asleep", start_new_session=True) as observer:
+        def touched():
+            with contextlib.suppress(FileNotFoundError), open(observer.path, encoding="utf-8") as file:
+                return any('"name":"minor"' in line and '"count":5,' in line for line in file)
+            return False
+        wait_until(touched, "the row of what was touched")
+        os.killpg(observer.pid, signal.SIGINT)
+        rc, out, err = observer.finish()
+    t.balanced(Run(rc, out, err, observer.path), rc=128 + signal.SIGINT)
 
 
 @case()

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* errors: each memory syscall fails in a known way, once or more, and changes nothing. Prints what it asked for and
- * which error it got, in order: {"calls":[["mmap","EINVAL"],...]}. */
+ * which error it got, in order: {"calls":[["mmap","EINVAL"],...]}. `errors filter`: one that a filter of the program's own
+ * refuses before it begins. */
 #include "prog.h"
 
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 struct failure {
@@ -125,12 +129,32 @@ static void prepare(void)
 	must(state.filemap != MAP_FAILED);
 }
 
-int main(void)
+static void refuse_mlock(void)
+{
+	struct sock_filter instructions[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mlock, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOTTY),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { sizeof(instructions) / sizeof(*instructions), instructions };
+
+	must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+	must(mlock(state.locked, PAGE) == -1 && errno == ENOTTY);
+}
+
+int main(int argc, char **argv)
 {
 	size_t count = sizeof(failures) / sizeof(failures[0]);
 	int seen[sizeof(failures) / sizeof(failures[0])];
 
 	prepare();
+	if (argc > 1 && !strcmp(argv[1], "filter")) {
+		refuse_mlock();
+		unlink(state.text);
+		return 0;
+	}
 	point("before");
 	point("calls");
 	for (size_t i = 0; i < count; i++) {

@@ -58,6 +58,17 @@ static void run_default(void)
 		pause();
 }
 
+/* Touches five pages, and says so by no call but the one that it sleeps in. */
+static void run_asleep(void)
+{
+	char *at = mmap(NULL, 5 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(at != MAP_FAILED);
+	touch(at, 5 * PAGE);
+	for (;;)
+		pause();
+}
+
 static void run_segv(void)
 {
 	volatile char *at = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -75,6 +86,8 @@ int main(int argc, char **argv)
 		run_wait();
 	else if (!strcmp(argv[1], "default"))
 		run_default();
+	else if (!strcmp(argv[1], "asleep"))
+		run_asleep();
 	else if (!strcmp(argv[1], "segv"))
 		run_segv();
 	else if (!strcmp(argv[1], "exit"))
