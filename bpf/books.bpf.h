@@ -122,12 +122,12 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 /* Books that @part of the current task's own mm has changed by @pages to what it is doing. False if that is not known. */
 static __always_inline bool own_book(struct task_state *ts, u32 part, s64 pages)
 {
-	if (ts->kernel.count) {
+	if (ts->pending & PENDING_KERNEL) {
 		*part_of(&ts->kernel.delta, part) += pages;
 	} else if (ts->where == IN_SYSCALL || ts->where == IN_FLIGHT) {
 		*part_of(&ts->own, part) += pages;
-		ts->dirty = 1;
-	} else if (ts->fault_open) {
+		ts->pending |= PENDING_OWN;
+	} else if (ts->pending & PENDING_FAULT) {
 		*part_of(&ts->fault.delta, part) += pages;
 	} else {
 		return false;
@@ -241,7 +241,7 @@ static __always_inline bool has_downgraded(struct task_struct *task, struct task
 		return true;
 	if (!ts || ts->mm != (u64)mm)
 		return false;
-	if (ts->where == IN_USER || ts->kernel.count)
+	if (ts->where == IN_USER || ts->pending & PENDING_KERNEL)
 		return !first && pages > 0;
 	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : call_now(task));
 }

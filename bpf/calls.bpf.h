@@ -46,7 +46,7 @@ static __always_inline void call_begin(struct task_state *ts, struct task_struct
 {
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
-	if (ts->fault_open || ts->run.count || ts->dirty || ts->kernel.count)
+	if (ts->pending)
 		pending_send(ts, task->maj_flt, true);
 	ts->where = IN_SYSCALL;
 	ts->released = 0;

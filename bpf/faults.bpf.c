@@ -26,7 +26,7 @@ static __always_inline int fault_of_user(u64 address)
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
 	fault_settle(ts, task->maj_flt);
-	if (ts->dirty || ts->kernel.count) {
+	if (ts->pending & (PENDING_OWN | PENDING_KERNEL)) {
 		state = mm_of_pending(ts);
 		if (!state)
 			return 0;
@@ -34,11 +34,11 @@ static __always_inline int fault_of_user(u64 address)
 	}
 	ts->where = IN_USER;
 	ts->released = 0;
-	ts->fault_open = 1;
+	ts->pending |= PENDING_FAULT;
 	ts->fault.start = page;
 	ts->fault.end = page + (1ull << config.page_shift);
 	/* A run has the time of its first; for one that seems to go on with a run the tick will do. */
-	ts->fault.ts_ns = ts->run.count && page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
+	ts->fault.ts_ns = ts->pending & PENDING_RUN && page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
 	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(task)) : 0;
@@ -58,15 +58,18 @@ static __always_inline int fault_of_kernel(u64 address)
 	call_seen(ts, task);
 	ts->released = 0;
 	run = &ts->kernel;
-	if (RSS_HAS_CACHE && !run->count)
-		cache_settle(ts, task);
-	if (!run->count++) {
+	if (!(ts->pending & PENDING_KERNEL)) {
+		if (RSS_HAS_CACHE)
+			cache_settle(ts, task);
+		ts->pending |= PENDING_KERNEL;
+		run->count = 1;
 		run->start = page;
 		run->end = page + (1ull << config.page_shift);
 		run->ts_ns = bpf_ktime_get_ns();
 		run->cause = WIRE_KERNEL_FAULT;
 		return 0;
 	}
+	run->count++;
 	if (page < run->start)
 		run->start = page;
 	if (page + (1ull << config.page_shift) > run->end)

@@ -80,8 +80,7 @@ int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
 	__builtin_memset(&ts->kernel, 0, sizeof(ts->kernel));
 	__builtin_memset(&ts->run, 0, sizeof(ts->run));
-	ts->dirty = 0;
-	ts->fault_open = 0;
+	ts->pending = 0;
 	ts->await_exec = 0;
 	ts->newborn = 0;
 	ts->executed = 1;

@@ -13,7 +13,7 @@ u64 percpu_offset[WIRE_CPUS];
 struct run {
 	u64 start, end; /* bytes */
 	u64 ts_ns;
-	u64 count; /* 0: none */
+	u64 count;
 	struct wire_pages delta;
 	u64 stack; /* id */
 	u32 cause;
@@ -27,6 +27,14 @@ struct fault_code {
 	u64 stack;	  /* id */
 };
 
+/* What a task has done and not yet sent. */
+enum task_pending {
+	PENDING_FAULT = 1,  /* fault: not yet in run, for its effect may grow */
+	PENDING_RUN = 2,    /* run */
+	PENDING_KERNEL = 4, /* kernel */
+	PENDING_OWN = 8,    /* own */
+};
+
 enum task_where {
 	IN_USER,
 	IN_SYSCALL,
@@ -34,25 +42,25 @@ enum task_where {
 };
 
 struct task_state {
+	/* First what each call is about: it lies in one line of the cache. */
 	u64 mm; /* the address of the mm its pending rows are about */
 	u64 mm_id;
-	u32 place; /* where that mm's struct wire_virt was last found; what is there tells whether it still is */
 	u64 order; /* of the last write-locked section */
 	u64 stack; /* id of that of the syscall, once it returns */
 	u32 where;
-	s32 nr;			 /* IN_SYSCALL */
-	u8 watched;		 /* else only here to note reclaim, or what a worker does */
-	u8 worker;		 /* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
-	u8 guest;		 /* a process that borrows another's mm (vfork) until its exec */
-	u8 await_exec;		 /* begins to be watched at its next exec */
-	u8 newborn;		 /* has not returned from the syscall that made it */
-	u8 opened;		 /* the reader knows the mm */
-	u8 released;		 /* has let go of the lock of its mm since its call or fault began */
-	u8 reclaim;		 /* inside direct reclaim */
-	u8 dirty;		 /* own is not zero */
-	u8 fault_open;		 /* fault is not yet in run */
-	u8 executed;		 /* its image is new, and it has not returned to it yet */
-	u32 group_gone;		 /* of a leader: the end of its process was sent */
+	s32 nr;		/* IN_SYSCALL */
+	u32 place;	/* where the mm's struct wire_virt was last found; what is there tells whether it still is */
+	u8 pending;	/* enum task_pending, any of them */
+	u8 watched;	/* else only here to note reclaim, or what a worker does */
+	u8 worker;	/* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
+	u8 guest;	/* a process that borrows another's mm (vfork) until its exec */
+	u8 await_exec;	/* begins to be watched at its next exec */
+	u8 newborn;	/* has not returned from the syscall that made it */
+	u8 opened;	/* the reader knows the mm */
+	u8 released;	/* has let go of the lock of its mm since its call or fault began */
+	u8 reclaim;	/* inside direct reclaim */
+	u8 executed;	/* its image is new, and it has not returned to it yet */
+	u32 group_gone; /* of a leader: the end of its process was sent */
 	struct wire_pages own;	 /* effect of the syscall itself */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
 	u64 maj_flt;

@@ -69,13 +69,14 @@ __noinline int run_begin(struct task_state *ts)
 
 	if (!ts)
 		return 0;
-	if (ts->run.count) {
+	if (ts->pending & PENDING_RUN) {
 		state = mm_of_pending(ts);
 		if (!state)
 			return 0;
 		run_flush(state, &ts->run, -1, ts->order);
 	}
 	ts->run = ts->fault;
+	ts->pending |= PENDING_RUN;
 	return 0;
 }
 
@@ -85,9 +86,9 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 	struct run *run = &ts->run;
 	struct run *fault = &ts->fault;
 
-	if (!ts->fault_open)
+	if (!(ts->pending & PENDING_FAULT))
 		return;
-	ts->fault_open = 0;
+	ts->pending &= ~PENDING_FAULT;
 	if (fault->delta.virt > 0)
 		fault->cause = WIRE_FAULT_STACK;
 	else if (maj_flt != ts->maj_flt)
@@ -96,8 +97,8 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 		fault->cause = WIRE_FAULT_MINOR;
 	ts->maj_flt = maj_flt;
 	fault_extent(fault);
-	if (!run->count || run->cause != fault->cause || run->stack != fault->stack || fault->start > run->end ||
-	    fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS) {
+	if (!(ts->pending & PENDING_RUN) || run->cause != fault->cause || run->stack != fault->stack ||
+	    fault->start > run->end || fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS) {
 		run_begin(ts);
 		return;
 	}
@@ -112,8 +113,9 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 /* Sends what kernel-mode faults did. */
 static __always_inline void kernel_faults_flush(struct task_state *ts, struct wire_mm *state)
 {
-	if (!ts->kernel.count)
+	if (!(ts->pending & PENDING_KERNEL))
 		return;
+	ts->pending &= ~PENDING_KERNEL;
 	ts->kernel.stack = ts->stack;
 	run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
 }
@@ -122,9 +124,9 @@ static __always_inline void kernel_faults_flush(struct task_state *ts, struct wi
  * that it handed over. */
 static __always_inline bool is_changed(struct task_state *ts)
 {
-	if (ts->dirty && pages_are_zero(&ts->own))
-		ts->dirty = 0;
-	return ts->dirty;
+	if (ts->pending & PENDING_OWN && pages_are_zero(&ts->own))
+		ts->pending &= ~PENDING_OWN;
+	return ts->pending & PENDING_OWN;
 }
 
 /* A row of what calls of @ts have changed, which is then no longer pending. NULL where there is no room for it. */
@@ -138,7 +140,7 @@ static __always_inline struct row *own_row(struct task_state *ts, u32 cause, s32
 	row->order = ts->order;
 	row->stack = ts->stack;
 	__builtin_memset(&ts->own, 0, sizeof(ts->own));
-	ts->dirty = 0;
+	ts->pending &= ~PENDING_OWN;
 	return row;
 }
 
@@ -168,8 +170,10 @@ __noinline int pending_send(struct task_state *ts, u64 maj_flt, bool call)
 	if (!state)
 		return 0;
 	fault_settle(ts, maj_flt);
-	if (ts->run.count)
+	if (ts->pending & PENDING_RUN) {
+		ts->pending &= ~PENDING_RUN;
 		run_flush(state, &ts->run, -1, ts->order);
+	}
 	if (call)
 		return pending_flush(ts, state);
 	kernel_faults_flush(ts, state);

@@ -71,7 +71,7 @@ static __always_inline s32 slot_read(u64 slots, u32 cpu)
  * a large folio of a power of two. */
 static __always_inline void swap_count(struct wire_mm *state, struct task_state *ts, u32 member, s64 delta)
 {
-	if (member != WIRE_ANON || !ts || !ts->fault_open || ts->where != IN_USER)
+	if (member != WIRE_ANON || !ts || !(ts->pending & PENDING_FAULT) || ts->where != IN_USER)
 		return;
 	if (delta <= 0 || (delta & (delta - 1)))
 		__sync_fetch_and_add(&state->swapped_pages, delta < 1 ? 1 - delta : delta - 1);

@@ -50,7 +50,7 @@ int on_sched_switch(void *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
 
-	if (ts && (ts->fault_open || ts->kernel.count))
+	if (ts && ts->pending)
 		call_seen(ts, task);
 	return 0;
 }
@@ -113,7 +113,7 @@ static __always_inline void call_send(struct task_state *ts, struct task_struct 
 		return;
 	}
 	own->virt = 0;
-	ts->dirty = 0;
+	ts->pending &= ~PENDING_OWN;
 }
 
 /* Sends what is known of a call beside its row: the path of an exec that has failed, and a mark. */
@@ -154,10 +154,10 @@ int BPF_PROG(on_sys_exit, u64 regs_address, long ret)
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
-	if (config.stacks && (listed || is_changed(ts) || ts->kernel.count))
+	if (config.stacks && (listed || is_changed(ts) || ts->pending & PENDING_KERNEL))
 		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: all others are sent as a call begins. */
-	if (ts->kernel.count || ts->run.count || ts->fault_open)
+	if (ts->pending & (PENDING_FAULT | PENDING_RUN | PENDING_KERNEL))
 		pending_send(ts, task->maj_flt, false);
 	extras_send(ts, nr, regs);
 	if (listed || is_changed(ts))
