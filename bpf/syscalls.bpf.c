@@ -130,18 +130,16 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 		mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
 }
 
-SEC("raw_tp/sys_exit")
-int BPF_PROG(on_sys_exit, u64 regs_address, long ret)
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
-	struct pt_regs *regs;
 	bool listed;
 	s32 nr;
 
 	if (!ts || !ts->mm)
 		return 0;
-	regs = regs_of(task);
 	nr = call_of(regs);
 	/* A call that has done nothing yet, or one that a filter has refused before it began. */
 	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
