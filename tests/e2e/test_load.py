@@ -200,7 +200,8 @@ def attach_again_and_again(t, source):
 
 @case()
 def killed_again_and_again(t, source):
-    """kill -9 at moments that chance chooses, from the start of heaptrace on: the process never notices."""
+    """kill -9 at moments that chance chooses, from the start of heaptrace on, one in four at any until it watches: the process
+    never notices."""
     chance, count = random.Random(20240607), times(100 if source == "bpf" else 30)
     with Process([prog("hold"), "4"]) as held:
         held.until("ready")
@@ -212,7 +213,7 @@ def killed_again_and_again(t, source):
         for n in range(count):
             with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
                 try:
-                    observer.popen.wait(chance.random() * span)
+                    observer.popen.wait(chance.random() * (0.15 if n % 4 else span))
                 except subprocess.TimeoutExpired:
                     observer.popen.kill()
                     observer.popen.wait()
