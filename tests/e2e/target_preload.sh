@@ -348,6 +348,17 @@ print(sorted(out), subprocess.run(["echo", "child"], capture_output=True).stdout
 END
 same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 -B "$tmp/check.py"
 
+# CPython's own tests. On slab each of its objects is a block. On operator only what is larger than 512 bytes is, as it has
+# by default: 10 us a block are 22 s for the 2.2 million of test_list (docs/PERFORMANCE.md).
+if python3 -c 'import test.test_dict' 2>"$tmp/err"; then
+    for each in slab:malloc operator:default; do
+        PYTHONMALLOC=${each#*:} on "${each%:*}" python3 -B -m test -q --tempdir "$tmp" test_list test_dict test_zlib
+        result $? "${each%:*}: CPython's own tests of lists, dictionaries and zlib pass"
+    done
+else
+    skip "CPython's own tests" "python3 was installed without them"
+fi
+
 cat >"$tmp/check.sql" <<'END'
 create table t(a, b);
 with recursive c(x) as (select 1 union all select x + 1 from c where x < 30000) insert into t select x, hex(x * x) from c;
