@@ -9,46 +9,36 @@
 #ifndef HEAPTRACE_BOOKS_BPF_H
 #define HEAPTRACE_BOOKS_BPF_H
 
-struct place_search {
-	u64 id;
-	u32 first, found;
-};
+#define PLACE_TRIES 16
 
-/* Takes the @index-th place from the first one on, if it is free. */
-static long place_step(u32 index, struct place_search *search)
+/* Takes the next place for what is live of the new books in @context, if it is free. */
+static long place_step(u32 index, struct wire_mm *const *context)
 {
-	u32 place = (search->first + index) & (WIRE_MMS - 1);
-	struct wire_virt *virt = bpf_map_lookup_elem(&virts, &place);
+	struct wire_mm *books = *context;
+	u32 place = (u32)(books->id * 40503 + index) & (config.places - 1);
+	struct wire_live *live = bpf_map_lookup_elem(&lives, &place);
 
-	if (!virt || __sync_val_compare_and_swap(&virt->id, 0, search->id))
+	if (!live || __sync_val_compare_and_swap(&live->id, 0, books->id))
 		return 0;
-	search->found = place;
+	books->place = place;
+	bpf_map_update_elem(&lives, &place, &books->live, BPF_ANY);
 	return 1;
 }
 
-/* Takes a place for the VIRT of the mm numbered @id, which is @pages. False if there is none. Mms that follow one another lie
- * apart, for they run on different CPUs. */
-static __always_inline bool virt_begin(u64 id, s64 pages, u32 *ret_place)
+/* Finds a place for it. Mms that follow one another lie apart, for they run on different CPUs. */
+static __always_inline void place_take(struct wire_mm *books)
 {
-	struct place_search search = { .id = id, .first = id * 40503, .found = WIRE_MMS };
-	struct wire_virt *virt;
-
-	bpf_loop(WIRE_MMS, place_step, &search, 0);
-	virt = virt_at(search.found, id);
-	if (!virt)
-		return false;
-	virt->order = 0;
-	virt->shadow = pages;
-	*ret_place = search.found;
-	return true;
+	books->place = WIRE_NO_PLACE;
+	bpf_loop(PLACE_TRIES, place_step, &books, 0);
 }
 
-static __always_inline void virt_end(u32 place, u64 id)
+/* Frees it. */
+static __always_inline void place_leave(struct wire_mm *books)
 {
-	struct wire_virt *virt = virt_at(place, id);
+	struct wire_live *live = live_at(books->place, books->id);
 
-	if (virt)
-		virt->id = 0;
+	if (live)
+		live->id = 0;
 }
 
 /* Opens the books of @mm, seen first through @task. Returns its number, 0 where it could not be entered. */
@@ -64,8 +54,8 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 		return 0;
 	__builtin_memset(blank, 0, sizeof(*blank));
 	blank->mm = key;
-	blank->id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
-	blank->opening.virt = BPF_CORE_READ(mm, total_vm);
+	blank->id = blank->live.id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
+	blank->opening.virt = blank->live.vm_shadow = BPF_CORE_READ(mm, total_vm);
 	rss_begin(blank, mm, task, how);
 	blank->start_brk = BPF_CORE_READ(mm, start_brk);
 	blank->brk = BPF_CORE_READ(mm, brk);
@@ -74,9 +64,9 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	blank->pid = process_number(task);
 	blank->how = how;
 	bpf_probe_read_kernel(blank->comm, sizeof(blank->comm), task->comm);
-	if (!virt_begin(blank->id, blank->opening.virt, &blank->place) ||
-	    bpf_map_update_elem(&mms, &key, blank, BPF_NOEXIST)) {
-		virt_end(blank->place, blank->id);
+	place_take(blank);
+	if (bpf_map_update_elem(&mms, &key, blank, BPF_NOEXIST)) {
+		place_leave(blank);
 		__sync_fetch_and_add(&shared.stats.unwatched_mms, 1);
 		return 0;
 	}
@@ -135,19 +125,22 @@ static __always_inline bool own_book(struct task_state *ts, u32 part, s64 pages)
 	return true;
 }
 
+/* Books that @part of @state's mm has changed by @pages where that is not what the current task is doing to its own. */
+static __always_inline void other_book(struct wire_mm *state, struct task_state *ts, u32 part, s64 pages)
+{
+	if (state->closing_read)
+		__sync_fetch_and_add(part_of(&state->exit, part), pages);
+	else
+		foreign_book(state, part, pages, ts);
+}
+
 /* Books that @part of @state's mm has changed by @pages to what the current task is doing. */
 static __always_inline void book(struct wire_mm *state, struct task_state *ts, u32 part, s64 pages)
 {
-	if (state->closing_read) {
-		__sync_fetch_and_add(part_of(&state->exit, part), pages);
-		return;
-	}
-	if (!ts || ts->mm != state->mm || ts->reclaim) {
-		foreign_book(state, part, pages, ts);
-		return;
-	}
-	if (!own_book(ts, part, pages))
-		foreign_book(state, part, pages, ts);
+	bool own = ts && ts->mm == state->mm && !ts->reclaim && !state->closing_read;
+
+	if (!own || !own_book(ts, part, pages))
+		other_book(state, ts, part, pages);
 }
 
 /* The same of what caches of RSS have gained. */
@@ -180,43 +173,77 @@ static __always_inline void closing_read(struct wire_mm *state)
 	state->closing_read = 1;
 }
 
+/* Whether @mm is the one that the task with the state @ts is watched on. */
+static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
+{
+	return ts && ts->mm == (u64)mm;
+}
+
+/* What is live of the mm that @state is about, or NULL; a thread of that mm, with the state @ts, finds it by itself from then on. */
+static __always_inline struct wire_live *live_find(struct wire_mm *state, struct task_state *ts)
+{
+	if (ts && ts->mm_id == state->id)
+		ts->place = state->place;
+	return live_of(state);
+}
+
+/* Books a change of @member of the mm at the address @at, which the current task, with the state @ts or NULL, may be no thread
+ * of, or may not have looked for yet. */
+__noinline int rss_book(struct task_state *ts, u64 at, u32 member)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct mm_struct *mm = (struct mm_struct *)at;
+	struct wire_mm *state = mm_find(at);
+	struct wire_live *live = state ? live_find(state, ts) : NULL;
+	bool first;
+	s64 pages;
+
+	if (!live)
+		return 0;
+	member &= WIRE_MEMBERS - 1;
+	/* The first change of a dead mm: its tear-down has begun, and what the counters held before it is the closing. */
+	first = !state->closing_read && !BPF_CORE_READ(mm, mm_users.counter);
+	if (first)
+		closing_read(state);
+	pages = rss_take(live, mm, member, ts, false);
+	if (first)
+		state->closing.rss[member] -= pages;
+	if (!pages)
+		return 0;
+	if (RSS_HAS_CACHE && ts && ts->worker && mm_of(task) == at)
+		ts->own.rss[member] += pages; /* it hands over: its cache goes down next */
+	else
+		book(state, ts, PART_RSS + member, pages);
+	return 0;
+}
+
 SEC("tp_btf/rss_stat")
 int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 own_mm = (u64)task->mm;
 	struct task_state *ts = task_find(task);
+	struct wire_live *live = NULL;
 	struct wire_mm *state;
-	bool first;
 	s64 pages;
 
-	if (!ts && !maybe_foreign(task, own_mm, mm))
+	if (ts) {
+		call_seen(ts, task);
+		if (is_own(ts, mm) && own_mm == (u64)mm)
+			live = live_at(ts->place, ts->mm_id);
+	}
+	if (!live) {
+		if (ts || maybe_foreign(task, own_mm, mm))
+			rss_book(ts, address_of(mm), member);
+		return 0;
+	}
+	pages = rss_take(live, mm, member & (WIRE_MEMBERS - 1), ts, true);
+	if (!pages || (!ts->reclaim && own_book(ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages)))
 		return 0;
 	state = mm_find((u64)mm);
-	if (!state)
-		return 0;
-	/* The first change of a dead mm: its tear-down has begun, and what the counters held before it is the closing. */
-	first = !mm->mm_users.counter && !state->closing_read;
-	if (first)
-		closing_read(state);
-	if (ts)
-		call_seen(ts, task);
-	pages = rss_take(state, mm, member, ts);
-	if (first)
-		state->closing.rss[member & (WIRE_MEMBERS - 1)] -= pages;
-	if (!pages)
-		return 0;
-	if (RSS_HAS_CACHE && ts && ts->worker && own_mm == (u64)mm)
-		ts->own.rss[member & (WIRE_MEMBERS - 1)] += pages; /* it hands over: its cache goes down next */
-	else
-		book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
+	if (state)
+		other_book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
 	return 0;
-}
-
-/* Whether @mm is the one that the task with the state @ts is watched on. */
-static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
-{
-	return ts && ts->mm == (u64)mm;
 }
 
 /* Whether the call @nr of @task may keep its lock for reading after it had it for writing, before anything else it does
@@ -260,19 +287,17 @@ static __noinline int worker_settle(struct wire_mm *state, struct task_struct *t
 	return 0;
 }
 
-/* The books of the VIRT of @mm, whose lock the current task, with the state @ts, lets go of; NULL where it is not watched. */
-static __noinline struct wire_virt *virt_of_other(struct task_struct *task, struct task_state *ts, u64 mm, bool own)
+/* What is live of @mm, whose lock the current task, with the state @ts, lets go of; NULL where it is not watched. */
+static __noinline struct wire_live *live_of_other(struct task_struct *task, struct task_state *ts, u64 mm, bool own)
 {
 	struct wire_mm *state = mm_find(mm);
 
 	if (!state)
 		return NULL;
-	if (own && ts->mm_id == state->id)
-		ts->place = state->place;
 	/* One that exits is none any more by its flags. */
 	if (RSS_HAS_CACHE && !own && (is_worker(task) || (ts && ts->worker)))
 		worker_settle(state, task);
-	return virt_at(state->place, state->id);
+	return live_find(state, ts);
 }
 
 SEC("tp_btf/mmap_lock_released")
@@ -283,7 +308,7 @@ int on_mmap_lock_released(u64 *ctx)
 	u64 own_mm = (u64)task->mm;
 	struct task_state *ts = task_find(task);
 	bool own = is_own(ts, mm), write = LOCK_WRITE(ctx), first = true;
-	struct wire_virt *virt = NULL;
+	struct wire_live *live = NULL;
 	struct wire_mm *state;
 	s64 pages;
 
@@ -299,26 +324,26 @@ int on_mmap_lock_released(u64 *ctx)
 	if (own) {
 		first = !ts->released;
 		ts->released = 1;
-		virt = virt_at(ts->place, ts->mm_id);
+		live = live_at(ts->place, ts->mm_id);
 	} else if (!ts && !maybe_foreign(task, own_mm, mm)) {
 		return 0;
 	}
-	if (!virt)
-		virt = virt_of_other(task, ts, (u64)mm, own);
-	if (!virt)
+	if (!live)
+		live = live_of_other(task, ts, (u64)mm, own);
+	if (!live)
 		return 0;
-	pages = mm->total_vm - virt->shadow;
+	pages = mm->total_vm - live->vm_shadow;
 	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
 		return 0;
-	pages = mm->total_vm - __sync_lock_test_and_set(&virt->shadow, mm->total_vm);
-	virt->order++;
+	pages = mm->total_vm - __sync_lock_test_and_set(&live->vm_shadow, mm->total_vm);
+	live->order++;
 	if (own)
-		ts->order = virt->order;
+		ts->order = live->order;
 	if (!pages || (own && !ts->reclaim && own_book(ts, PART_VIRT, pages)))
 		return 0;
 	state = mm_find((u64)mm);
 	if (state)
-		book(state, ts, PART_VIRT, pages);
+		other_book(state, ts, PART_VIRT, pages);
 	return 0;
 }
 

@@ -143,7 +143,7 @@ int on_exit(u64 *ctx)
 
 static __always_inline void close_fill(struct wire_close *close, struct wire_mm *state)
 {
-	struct wire_virt *virt = virt_at(state->place, state->id);
+	struct wire_live *live = live_of(state);
 
 	head_fill(&close->head, WIRE_CLOSE, state->id);
 	close->head.pid = close->head.tid = state->pid;
@@ -153,8 +153,8 @@ static __always_inline void close_fill(struct wire_close *close, struct wire_mm 
 	close->exit.virt -= state->closing.virt;
 	close->spilled = state->spilled;
 	close->spilled_rows = state->spilled_rows;
-	close->swapped_pages = state->swapped_pages;
-	close->order = virt ? virt->order : 0;
+	close->swapped_pages = live ? live->swapped_pages : 0;
+	close->order = live ? live->order : 0;
 }
 
 /* Keeps the books of @state where its closing did not fit the ring. */
@@ -211,7 +211,7 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 	close->residue.virt = 0;
 	if (!state->open_sent || ring_send(close, sizeof(*close)))
 		grave_dig(state, close);
-	virt_end(state->place, state->id);
+	place_leave(state);
 	bpf_map_delete_elem(&mms, &key);
 	__sync_fetch_and_add(&shared.stats.live_mms, -1);
 	return 0;

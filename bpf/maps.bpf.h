@@ -49,7 +49,7 @@ struct task_state {
 	u64 stack; /* id of that of the syscall, once it returns */
 	u32 where;
 	s32 nr;		/* IN_SYSCALL */
-	u32 place;	/* where the mm's struct wire_virt was last found; what is there tells whether it still is */
+	u32 place;	/* where the mm's struct wire_live was last found; what is there tells whether it still is */
 	u8 pending;	/* enum task_pending, any of them */
 	u8 watched;	/* else only here to note reclaim, or what a worker does */
 	u8 worker;	/* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
@@ -79,12 +79,13 @@ struct {
 	__uint(value_size, sizeof(struct wire_mm)); /* the loader adds the per-CPU part */
 } mms SEC(".maps");
 
+/* Of as many mms as there is room for. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WIRE_MMS);
-	__type(key, u32);
-	__type(value, struct wire_virt);
-} virts SEC(".maps");
+	__uint(max_entries, 1); /* the loader says how many */
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(struct wire_live)); /* the loader adds the per-CPU part */
+} lives SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -152,6 +153,7 @@ struct row {
 };
 
 struct scratch {
+	u64 address;
 	struct row row;
 	struct maple_walk maple;
 	struct wire_close close;
@@ -195,6 +197,17 @@ static __always_inline struct scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
+/* The address of what @pointer points to as a plain number, as functions that are verified by themselves take it. */
+static __always_inline u64 address_of(const void *pointer)
+{
+	struct scratch *scratch = scratch_get();
+
+	if (!scratch)
+		return 0;
+	*(volatile u64 *)&scratch->address = (u64)pointer;
+	return *(volatile u64 *)&scratch->address;
+}
+
 /* The state of @task, NULL where it has none or nothing is watched any more. */
 static __always_inline struct task_state *task_find(struct task_struct *task)
 {
@@ -207,12 +220,18 @@ static __always_inline struct wire_mm *mm_find(u64 mm)
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
 }
 
-/* What is booked of the VIRT of the mm numbered @id, which is at @place if it is watched; else NULL. */
-static __always_inline struct wire_virt *virt_at(u32 place, u64 id)
+/* What is live of the mm numbered @id, if it is at @place; else NULL. */
+static __always_inline struct wire_live *live_at(u32 place, u64 id)
 {
-	struct wire_virt *virt = bpf_map_lookup_elem(&virts, &place);
+	struct wire_live *live = bpf_map_lookup_elem(&lives, &place);
 
-	return virt && virt->id == id ? virt : NULL;
+	return live && live->id == id ? live : NULL;
+}
+
+/* What is live of the mm that @state is about. */
+static __always_inline struct wire_live *live_of(struct wire_mm *state)
+{
+	return state->place == WIRE_NO_PLACE ? &state->live : live_at(state->place, state->id);
 }
 
 /* The address of @task's mm. Read as memory: for each pointer that is loaded through another one the verifier of newer kernels

@@ -58,6 +58,15 @@ static __always_inline struct counter counter_of(struct mm_struct *mm, u32 membe
 	}
 }
 
+/* A counter of the mm at the address @mm. */
+static __always_inline struct counter percpu_read(struct mm_struct *mm, u32 member)
+{
+	struct percpu_counter *at = (void *)((u64)mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
+					     member * bpf_core_type_size(struct percpu_counter));
+
+	return (struct counter){ BPF_CORE_READ(at, count), (u64)BPF_CORE_READ(at, counters) };
+}
+
 static __always_inline s32 slot_read(u64 slots, u32 cpu)
 {
 	s32 slot = 0;
@@ -69,23 +78,23 @@ static __always_inline s32 slot_read(u64 slots, u32 cpu)
 /* Two CPUs that flush the same counter at once may take each other's pages into their rows: the sum stays true, the
  * rows do not. It shows where the effect is known apart from that: a user fault on anonymous memory brings one page, or
  * a large folio of a power of two. */
-static __always_inline void swap_count(struct wire_mm *state, struct task_state *ts, u32 member, s64 delta)
+static __always_inline void swap_count(struct wire_live *live, struct task_state *ts, u32 member, s64 delta)
 {
 	if (member != WIRE_ANON || !ts || !(ts->pending & PENDING_FAULT) || ts->where != IN_USER)
 		return;
 	if (delta <= 0 || (delta & (delta - 1)))
-		__sync_fetch_and_add(&state->swapped_pages, delta < 1 ? 1 - delta : delta - 1);
+		__sync_fetch_and_add(&live->swapped_pages, delta < 1 ? 1 - delta : delta - 1);
 }
 
 /* What the atomic count of @member gained. Who has written the shadow last looks once more, so that an older value never
  * stays in it. */
-static __always_inline s64 atomic_take(struct wire_mm *state, struct mm_struct *mm, u32 member)
+static __always_inline s64 atomic_take(struct wire_live *live, struct mm_struct *mm, u32 member)
 {
 	s64 delta = 0;
 
 	for (int i = 0; i < 3; i++) {
 		s64 count = atomic_of(mm, member).count;
-		s64 gained = count - __sync_lock_test_and_set(&state->count_shadow[member & (WIRE_MEMBERS - 1)], count);
+		s64 gained = count - __sync_lock_test_and_set(&live->count_shadow[member & (WIRE_MEMBERS - 1)], count);
 
 		if (!gained)
 			break;
@@ -94,8 +103,9 @@ static __always_inline s64 atomic_take(struct wire_mm *state, struct mm_struct *
 	return delta;
 }
 
-/* What @member of @mm gained on this CPU since it was last booked; books it. */
-static __always_inline s64 rss_take(struct wire_mm *state, struct mm_struct *mm, u32 member, struct task_state *ts)
+/* What @member of @mm, @trusted or not, gained on this CPU since it was last booked; books it. */
+static __always_inline s64 rss_take(struct wire_live *live, struct mm_struct *mm, u32 member, struct task_state *ts,
+				    bool trusted)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct counter counter;
@@ -103,17 +113,17 @@ static __always_inline s64 rss_take(struct wire_mm *state, struct mm_struct *mm,
 	s32 slot;
 
 	if (RSS_IS_ATOMIC)
-		return atomic_take(state, mm, member);
-	counter = counter_of(mm, member);
+		return atomic_take(live, mm, member);
+	counter = trusted ? counter_of(mm, member) : percpu_read(mm, member);
 	if (cpu >= config.cpu_count)
 		return 0;
 	member &= WIRE_MEMBERS - 1;
 	slot = slot_read(counter.slots, cpu);
-	delta = slot - state->slot_shadow[cpu][member];
-	state->slot_shadow[cpu][member] = slot;
+	delta = slot - live->slot_shadow[cpu][member];
+	live->slot_shadow[cpu][member] = slot;
 	if (slot == 0) {
-		delta += counter.count - __sync_lock_test_and_set(&state->count_shadow[member], counter.count);
-		swap_count(state, ts, member, delta);
+		delta += counter.count - __sync_lock_test_and_set(&live->count_shadow[member], counter.count);
+		swap_count(live, ts, member, delta);
 	}
 	return delta;
 }
@@ -129,16 +139,7 @@ static long slot_step(u32 cpu, struct slot_walk *walk)
 	return 0;
 }
 
-/* A counter of the mm at the address @mm. */
-static __always_inline struct counter percpu_read(struct mm_struct *mm, u32 member)
-{
-	struct percpu_counter *at = (void *)((u64)mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
-					     member * bpf_core_type_size(struct percpu_counter));
-
-	return (struct counter){ BPF_CORE_READ(at, count), (u64)BPF_CORE_READ(at, counters) };
-}
-
-/* The same, with all its slots. */
+/* A counter of the mm at the address @mm, with all its slots. */
 static __always_inline s64 percpu_sum(struct mm_struct *mm, u32 member)
 {
 	struct counter counter = percpu_read(mm, member);
@@ -201,10 +202,12 @@ static __always_inline bool cache_differs(struct task_state *ts, struct task_str
 
 static __always_inline void cache_add(struct wire_mm *state, u32 member, s32 gained, struct wire_pages *delta)
 {
-	if (!gained)
+	struct wire_live *live = gained ? live_of(state) : NULL;
+
+	if (!live)
 		return;
 	delta->rss[member] += gained;
-	__sync_fetch_and_add(&state->slot_shadow[0][member], gained);
+	__sync_fetch_and_add(&live->slot_shadow[0][member], gained);
 }
 
 /* Adds to @delta what the cache of @task gained, and books it. */
@@ -317,11 +320,11 @@ static __always_inline void percpu_begin(struct wire_mm *books, struct mm_struct
 {
 	struct counter counter = percpu_read(mm, member);
 
-	books->opening.rss[member] = books->count_shadow[member] = counter.count;
+	books->opening.rss[member] = books->live.count_shadow[member] = counter.count;
 	for (u32 cpu = 0; cpu < config.cpu_count; cpu++) {
 		s32 slot = slot_read(counter.slots, cpu);
 
-		books->slot_shadow[cpu][member] = slot;
+		books->live.slot_shadow[cpu][member] = slot;
 		books->opening.rss[member] += slot;
 	}
 }
@@ -333,7 +336,7 @@ static __always_inline void rss_begin(struct wire_mm *books, struct mm_struct *m
 
 	if (RSS_IS_ATOMIC) {
 		for (u32 member = 0; member < WIRE_MEMBERS; member++)
-			books->opening.rss[member] = books->count_shadow[member] = atomic_of(mm, member).count;
+			books->opening.rss[member] = books->live.count_shadow[member] = atomic_of(mm, member).count;
 	} else {
 		for (u32 member = 0; member < WIRE_MEMBERS; member++)
 			percpu_begin(books, mm, member);
@@ -344,7 +347,7 @@ static __always_inline void rss_begin(struct wire_mm *books, struct mm_struct *m
 	caches_sum(task, &walk);
 	for (int i = 0; i < WIRE_MEMBERS; i++) {
 		books->opening.rss[i] += walk.sum[i];
-		books->slot_shadow[0][i] = walk.sum[i];
+		books->live.slot_shadow[0][i] = walk.sum[i];
 		books->unentered[i] = how == WIRE_HOW_ATTACH ? walk.sum[i] : 0;
 	}
 }

@@ -149,38 +149,40 @@ struct wire_path {
 	char text[WIRE_TEXT];
 };
 
-/* The books of one mm. The shadows are what the kernel's counters held when they were last booked: a change is always
- * the difference from them, so that the sum telescopes and nothing is lost or counted twice. */
+/* The part of an mm's books that changes with what is booked. The shadows are what the kernel's counters held when they were last
+ * booked: a change is always the difference from them, so that the sum telescopes and nothing is lost or counted twice. */
+struct wire_live {
+	u64 id;				 /* of the mm; 0 in an array: the place is free */
+	u64 order;			 /* of write-locked sections */
+	u64 swapped_pages;		 /* see swap_count */
+	s64 vm_shadow;			 /* total_vm */
+	s64 count_shadow[WIRE_MEMBERS];	 /* percpu_counter.count */
+	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU; where threads have caches, [0] is their sum */
+};
+
+#define WIRE_NO_PLACE (~0u)
+
+/* The books of one mm. */
 struct wire_mm {
 	u64 id;
-	u64 mm;				/* its address */
-	s64 count_shadow[WIRE_MEMBERS]; /* percpu_counter.count; the per-CPU parts follow the struct */
-	struct wire_pages exit;		/* effect of the tear-down */
+	u64 mm;			/* its address */
+	struct wire_pages exit; /* effect of the tear-down */
 	struct wire_pages closing;
 	struct wire_pages opening;
 	struct wire_pages spilled;
 	u64 spilled_rows;
-	u64 swapped_pages;
 	u64 parent;
 	u64 start_brk, brk, start_stack;
 	u32 pid;
 	u32 how;
 	u32 open_sent;
 	u32 closing_read;
-	u32 place; /* of its struct wire_virt */
-	u32 pad;
 	u64 code_order; /* calls that mapped code */
 	char comm[WIRE_COMM];
-	s32 unentered[WIRE_MEMBERS];	 /* of the opening: caches of threads that have not been entered yet */
-	s32 slot_shadow[][WIRE_MEMBERS]; /* one per possible CPU; where threads have caches, [0] is their sum */
-};
-
-/* The part of an mm's books that each memory call is about. It lies in an array, at the place that a thread keeps: to find the mm
- * in a hash table would be half of what the program does. */
-struct wire_virt {
-	u64 id;	    /* of the mm; 0: the place is free */
-	u64 order;  /* of write-locked sections */
-	s64 shadow; /* total_vm */
+	s32 unentered[WIRE_MEMBERS]; /* of the opening: caches of threads that have not been entered yet */
+	u32 place; /* in the array of what is live, which a thread can look up in a fraction of the time */
+	u32 pad;
+	struct wire_live live; /* where there was no place: WIRE_NO_PLACE */
 };
 
 /* Rows that the ring could not take, summed per (mm, cause, syscall or actor). Values only grow: the reader keeps
@@ -242,6 +244,7 @@ struct wire_config {
 	u32 stacks;	   /* enum wire_stacks */
 	u32 pid_namespace; /* inode of the observer's; 0: the first one, whose numbers are the kernel's */
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
+	u32 places;	   /* in the array of what is live: a power of two */
 	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
 	s32 nr_write, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */

@@ -254,26 +254,27 @@ out:
 	return err;
 }
 
-/* What the programs booked of VIRT in all: the counter as they last saw it. */
-static int64_t virt_shadow(const struct bpf_source *bpf, const struct wire_mm *mm)
+/* Reads the books of the mm at the address @key, all in one place. False where it has ended. */
+static bool books_read(const struct bpf_source *bpf, uint64_t key, struct wire_mm *mm)
 {
-	struct wire_virt virt;
-
-	if (bpf_map_lookup_elem(bpf_kernel_map_fd(bpf->side, "virts"), &mm->place, &virt) || virt.id != mm->id)
-		return 0; /* its mm has ended */
-	return virt.shadow;
+	if (bpf_map_lookup_elem(bpf_kernel_map_fd(bpf->side, "mms"), &key, mm))
+		return false;
+	if (mm->place != WIRE_NO_PLACE &&
+	    bpf_map_lookup_elem(bpf_kernel_map_fd(bpf->side, "lives"), &mm->place, &mm->live))
+		return false;
+	return mm->live.id == mm->id;
 }
 
 /* What the programs booked in all: the counters as they last saw them. */
 static struct wire_pages shadow_sum(const struct bpf_source *bpf, const struct wire_mm *mm)
 {
-	size_t cpus = (bpf_kernel_mm_size(bpf->side) - sizeof(*mm)) / sizeof(mm->slot_shadow[0]);
-	struct wire_pages sum = { .virt = virt_shadow(bpf, mm) };
+	size_t cpus = (bpf_kernel_mm_size(bpf->side) - sizeof(*mm)) / sizeof(mm->live.slot_shadow[0]);
+	struct wire_pages sum = { .virt = mm->live.vm_shadow };
 
 	for (int member = 0; member < WIRE_MEMBERS; member++) {
-		sum.rss[member] = mm->count_shadow[member];
+		sum.rss[member] = mm->live.count_shadow[member];
 		for (size_t cpu = 0; cpu < cpus; cpu++)
-			sum.rss[member] += mm->slot_shadow[cpu][member];
+			sum.rss[member] += mm->live.slot_shadow[cpu][member];
 	}
 	return sum;
 }
@@ -318,15 +319,13 @@ static void partings_free(struct partings *partings)
 /* Reads /proc between two looks at the books, until both say the same: then it is of the same moment. */
 static void proc_read_quietly(struct bpf_source *bpf, struct parting *parting)
 {
-	int fd = bpf_kernel_map_fd(bpf->side, "mms");
-
 	for (int i = 0; i < QUIET_TRIES && !parting->proc_known; i++) {
 		struct wire_pages before = shadow_sum(bpf, parting->mm), after;
 
 		caches_add(bpf, parting->key, &before);
 		if (procfs_mem((pid_t)parting->mm->pid, &parting->proc))
 			return;
-		if (bpf_map_lookup_elem(fd, &parting->key, parting->mm))
+		if (!books_read(bpf, parting->key, parting->mm))
 			return;
 		after = shadow_sum(bpf, parting->mm);
 		caches_add(bpf, parting->key, &after);
@@ -355,7 +354,7 @@ static int partings_find(struct bpf_source *bpf, struct partings *partings)
 		if (!parting->mm)
 			return -ENOMEM;
 		partings->count++;
-		if (!bpf_map_lookup_elem(fd, &key, parting->mm))
+		if (books_read(bpf, key, parting->mm))
 			proc_read_quietly(bpf, parting);
 	}
 	return 0;
@@ -384,7 +383,7 @@ static int parting_close(struct bpf_source *bpf, struct parting *parting, event_
 	event.close.detached = true;
 	event.close.closing = bpf_decode_usage(bpf->decode, &sum);
 	event.close.closing_known = true;
-	event.close.swapped_pages = parting->mm->swapped_pages;
+	event.close.swapped_pages = parting->mm->live.swapped_pages;
 	if (parting->proc_known && !memcmp(&sum, &parting->quiet_sum, sizeof(sum))) {
 		const struct procfs_mem *proc = &parting->proc;
 
@@ -403,7 +402,6 @@ static int parting_close(struct bpf_source *bpf, struct parting *parting, event_
 static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 {
 	struct bpf_source *bpf = bpf_of(source);
-	int fd = bpf_kernel_map_fd(bpf->side, "mms");
 	struct partings partings = { 0 };
 	int err, count;
 
@@ -418,7 +416,7 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 	for (size_t i = 0; i < partings.count && !err; i++) {
 		struct parting *parting = &partings.list[i];
 
-		if (bpf_map_lookup_elem(fd, &parting->key, parting->mm))
+		if (!books_read(bpf, parting->key, parting->mm))
 			continue;
 		err = bpf_late_open(bpf->late, parting->mm, monotonic_ns());
 		if (!err)

@@ -16,7 +16,8 @@
 extern const char bpf_object_start[], bpf_object_end[];
 
 #define RING_DEFAULT_BYTES (16u << 20)
-#define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
+#define ROOM_PART	   16	      /* of the ring may be sent between two looks at its fill */
+#define PLACES_BYTES	   (2u << 20) /* that the array of what is live may take */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -95,26 +96,34 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	uint64_t ring_bytes = power_of_two_from(wanted->ring_bytes ? wanted->ring_bytes : RING_DEFAULT_BYTES, page);
 	struct bpf_map *switches = map_of(loaded->object, ".rodata.config"), *ring = map_of(loaded->object, "ring");
 	struct bpf_map *mms = map_of(loaded->object, "mms"), *blank = map_of(loaded->object, "blank_mm");
+	struct bpf_map *lives = map_of(loaded->object, "lives");
 	int cpus = libbpf_num_possible_cpus();
 	struct wire_config *config;
-	size_t size;
+	size_t size, slots;
 	int err;
 
 	if (cpus < 0)
 		return cpus;
 	if (cpus > WIRE_CPUS)
 		return -E2BIG;
-	if (!switches || !mms || !blank || !ring)
+	if (!switches || !mms || !blank || !lives || !ring)
 		return -EBADMSG;
 	config = (void *)bpf_map__initial_value(switches, &size);
 	if (!config || size != sizeof(*config))
 		return -EBADMSG;
 	config_fill(config, wanted, ring_bytes, cpus);
 	config->vma_iterator = bpf_types_function(types, WIRE_CALL_VMA_NEW) != 0;
-	loaded->mm_size = bpf_map__value_size(mms) + (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
+	slots = (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
+	loaded->mm_size = bpf_map__value_size(mms) + slots;
+	for (config->places = WIRE_MMS; config->places * (bpf_map__value_size(lives) + slots) > PLACES_BYTES;)
+		config->places /= 2;
 	err = bpf_map__set_value_size(mms, (uint32_t)loaded->mm_size);
 	if (!err)
 		err = bpf_map__set_value_size(blank, (uint32_t)loaded->mm_size);
+	if (!err)
+		err = bpf_map__set_value_size(lives, (uint32_t)(bpf_map__value_size(lives) + slots));
+	if (!err)
+		err = bpf_map__set_max_entries(lives, config->places);
 	if (!err)
 		err = bpf_map__set_max_entries(ring, (uint32_t)ring_bytes);
 	return err ? err : maps_leave_out(loaded->object, wanted);
