@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Programs that know nothing of it run on the preload library, with either allocator, and do what they do without it.
 #
-# usage: tests/e2e/target_preload.sh      LIBRARY is build/libheaptrace-alloc.so unless set
+# usage: tests/e2e/target_preload.sh      LIBRARY is build/libheaptrace-alloc.so unless set; LOAD as in harness.py
 set -u
 
 cd "$(dirname "$0")/../.." || exit 1
@@ -25,6 +25,11 @@ result() {
 skip() {
     number=$((number + 1))
     echo "ok $number - $1 # SKIP $2"
+}
+
+# often COUNT: how often something is to be done that is done COUNT times where LOAD is 1.
+often() {
+    awk -v count="$1" -v load="${LOAD:-1}" 'BEGIN { print int(count * load) }'
 }
 
 # on ALLOCATOR COMMAND...: runs the command on the library; its output is in $tmp/out and $tmp/err. Programs end
@@ -197,7 +202,7 @@ int main(int argc, char **argv)
 END
 build c stress
 result $? "the stress test compiles"
-same "contents are what glibc's would be: 4 threads, forks, every function" "$tmp/stress" 8000
+same "contents are what glibc's would be: 4 threads, forks, every function" "$tmp/stress" "$(often 8000)"
 
 # Where the blocks come from is asked of the kernel: the program must have got the library and not glibc's heap.
 cat >"$tmp/where.c" <<'END'
@@ -330,8 +335,8 @@ else
 fi
 
 cat >"$tmp/check.py" <<'END'
-import hashlib, json, re, sqlite3, subprocess, threading, zlib
-words = [("%d" % (i * i)) * (i % 50) for i in range(30000)]
+import hashlib, json, re, sqlite3, subprocess, sys, threading, zlib
+words = [("%d" % (i * i)) * (i % 50) for i in range(int(sys.argv[1]))]
 print(hashlib.sha256("".join(words).encode()).hexdigest())
 data = json.dumps({w: [len(w), w[:5]] for w in words[:5000]}, sort_keys=True)
 print(zlib.crc32(data.encode()), len(json.loads(data)), len(re.findall(r"4+2", data)))
@@ -346,7 +351,7 @@ for t in threads: t.start()
 for t in threads: t.join()
 print(sorted(out), subprocess.run(["echo", "child"], capture_output=True).stdout)
 END
-same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 -B "$tmp/check.py"
+same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 -B "$tmp/check.py" "$(often 30000)"
 
 # CPython's own tests. On slab each of its objects is a block. On operator only what is larger than 512 bytes is, as it has
 # by default: 10 us a block are 22 s for the 2.2 million of test_list (docs/PERFORMANCE.md).
@@ -359,9 +364,9 @@ else
     skip "CPython's own tests" "python3 was installed without them"
 fi
 
-cat >"$tmp/check.sql" <<'END'
+cat >"$tmp/check.sql" <<END
 create table t(a, b);
-with recursive c(x) as (select 1 union all select x + 1 from c where x < 30000) insert into t select x, hex(x * x) from c;
+with recursive c(x) as (select 1 union all select x + 1 from c where x < $(often 30000)) insert into t select x, hex(x * x) from c;
 create index i on t(b);
 select count(*), sum(a), max(b) from t;
 begin; delete from t where a % 3 = 0; update t set b = b || a where a % 5 = 0; rollback;
@@ -378,8 +383,8 @@ same "sqlite3: a file, an index, transactions, vacuum, its integrity check" sh "
 
 # shellcheck disable=SC2016 # perl's variables
 same "perl: a hash, a sort, patterns, a child" perl -e \
-    '$h{$_} = $_ x 5 for 1 .. 30000; print join(",", (sort keys %h)[0 .. 5]), scalar(grep { /77/ } values %h), "\n";
-    $s = join "", map { chr(97 + $_ % 26) x 9 } 1 .. 20000; $n = () = $s =~ /(.)\1{8}/g; print "$n ", `echo child`'
+    '$n = shift; $h{$_} = $_ x 5 for 1 .. $n; print join(",", (sort keys %h)[0 .. 5]), scalar(grep { /77/ } values %h), "\n";
+    $s = join "", map { chr(97 + $_ % 26) x 9 } 1 .. $n; $n = () = $s =~ /(.)\1{8}/g; print "$n ", `echo child`' "$(often 30000)"
 
 # shellcheck disable=SC2016 # for the inner shell
 same "bash: arrays, substitutions, pipes" bash -c \
