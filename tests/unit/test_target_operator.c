@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,6 +18,7 @@
 
 #include "target/operator.h"
 #include "target/order.h"
+#include "threads.h"
 
 /* More than any address space has. */
 #define TOO_LARGE ((size_t)1 << 62)
@@ -291,19 +291,17 @@ static void errors_of_the_caller(void **state)
 	assert_aborts(new_bad_alignment, "operator new: 10 bytes cannot be had");
 }
 
-#define THREADS 8
-#define SLOTS	64
+#define SLOTS 64
 
 static atomic_uintptr_t common[SLOTS];
 static atomic_uint errors;
-static pthread_barrier_t start;
 
 /* Blocks travel between threads: each is deleted by whoever finds it. Every block holds its own address. */
 static void *churn(void *arg)
 {
 	struct order_rng rng = { .state = (uintptr_t)arg };
 
-	pthread_barrier_wait(&start);
+	threads_meet();
 	for (int i = 0; i < 5000; i++) {
 		size_t size = sizeof(uintptr_t) + order_random(&rng, 3 * 4096);
 		uintptr_t *block = op_new_array(size);
@@ -321,15 +319,8 @@ static void *churn(void *arg)
 
 static void threads_share_blocks(void **state)
 {
-	pthread_t threads[THREADS];
-
 	(void)state;
-	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&start);
+	threads_run(churn);
 	assert_int_equal(errors, 0);
 	assert_in_range(op_count(), 1, SLOTS);
 	for (size_t i = 0; i < SLOTS; i++)

@@ -6,16 +6,15 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "target/order.h"
 #include "target/ptrmap.h"
+#include "threads.h"
 
-#define THREADS 8
-#define KEYS	20000
+#define KEYS 20000
 #ifdef __SANITIZE_THREAD__
 #define STEPS 40000
 #else
@@ -143,15 +142,14 @@ static void resident_map_does_not_move(void **state)
 
 static atomic_size_t won;
 static atomic_size_t errors;
-static pthread_barrier_t start;
 
 /* Each thread has keys of its own, which only it may lose; and all contend for one common set. */
 static void *contend(void *arg)
 {
-	size_t base = (size_t)(uintptr_t)arg * KEYS + KEYS;
+	size_t base = (uintptr_t)arg * KEYS;
 	struct ptrmap_value value;
 
-	pthread_barrier_wait(&start);
+	threads_meet();
 	for (size_t i = 0; i < KEYS; i++)
 		errors += ptrmap_insert(&map, key_of(base + i), (struct ptrmap_value){ .size = base + i }) != 0;
 	for (size_t i = 0; i < KEYS; i++)
@@ -165,18 +163,11 @@ static void *contend(void *arg)
 
 static void threads_contend(void **state)
 {
-	pthread_t threads[THREADS];
-
 	(void)state;
 	won = errors = 0;
 	for (size_t i = 0; i < KEYS; i++)
 		assert_int_equal(ptrmap_insert(&map, key_of(i), (struct ptrmap_value){ .size = i }), 0);
-	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, contend, (void *)(uintptr_t)i), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&start);
+	threads_run(contend);
 	assert_int_equal(errors, 0);
 	assert_int_equal(won, KEYS); /* each common key went to exactly one thread */
 	assert_int_equal(ptrmap_count(&map), THREADS * KEYS / 2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Threads that share the slab allocator, and each other's blocks; also run where the sanitiser watches threads. */
 #include "slab_pages.h"
+#include "threads.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +20,7 @@
 #include "target/slab.h"
 #include "target/slab_region.h"
 
-#define THREADS 8
-#define SLOTS	512
+#define SLOTS 512
 /* Each byte that a thread writes is looked at where the sanitiser watches threads. */
 #ifdef __SANITIZE_THREAD__
 #define CHURNS 300
@@ -33,7 +33,6 @@
 static _Atomic(void *) slots[SLOTS];
 static atomic_uint errors;
 static atomic_bool stop;
-static pthread_barrier_t start;
 
 /* A block's first word is its size; the rest is filled. Whoever takes one out of a slot checks and frees it. */
 static void *make_block(struct order_rng *rng)
@@ -58,7 +57,7 @@ static void *churn(void *arg)
 {
 	struct order_rng rng = { .state = (uintptr_t)arg };
 
-	pthread_barrier_wait(&start);
+	threads_meet();
 	for (int i = 0; i < CHURNS; i++)
 		check_block(atomic_exchange(&slots[order_random(&rng, SLOTS)], make_block(&rng)));
 	return NULL;
@@ -66,17 +65,10 @@ static void *churn(void *arg)
 
 static void threads_share_blocks(void **state)
 {
-	pthread_t threads[THREADS];
-
 	(void)state;
 	errors = 0;
 	slab_set_keep(SLAB_KEEP_BYTES);
-	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&start);
+	threads_run(churn);
 	for (size_t i = 0; i < SLOTS; i++)
 		check_block(atomic_exchange(&slots[i], NULL));
 	assert_int_equal(errors, 0);
@@ -135,12 +127,12 @@ static char *left_behind[THREADS * PAGES];
 
 static void *leave_pages(void *arg)
 {
-	char **mine = arg;
+	char **mine = &left_behind[((uintptr_t)arg - 1) * PAGES];
 
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < PAGES; i++)
 			memset(mine[i] = slab_alloc(PAGE, 0), 1, PAGE);
-		pthread_barrier_wait(&start);
+		threads_meet();
 		for (int i = 0; i < PAGES; i++)
 			slab_free(mine[i]);
 	}
@@ -150,16 +142,9 @@ static void *leave_pages(void *arg)
 /* All is freed: what is kept is no more than two shards keep, whatever the number of threads. */
 static void threads_leave_two_pages(void **state)
 {
-	pthread_t threads[THREADS];
-
 	(void)state;
 	slab_set_keep(PAGE);
-	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, leave_pages, &left_behind[i * PAGES]), 0);
-	for (size_t i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	pthread_barrier_destroy(&start);
+	threads_run(leave_pages);
 	assert_in_range(count_resident(left_behind, THREADS * PAGES, 1), 1, 2);
 	slab_trim();
 	assert_int_equal(count_resident(left_behind, THREADS * PAGES, 1), 0);
