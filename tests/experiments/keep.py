@@ -35,7 +35,7 @@ def findings(lab):
     lab.finding(f"malloc_trim after each free leaves {kb(overhead(trimmed))} kB beside what lives.",
                 overhead(trimmed) < 256 * KB, overhead(trimmed))
     pair = lab.runs["pinned pair"]
-    lab.finding(f"So does the pair of thresholds, without a call in the program: {kb(overhead(pair))} kB.",
+    lab.finding(f"So does the pair of thresholds, set once and for all: {kb(overhead(pair))} kB.",
                 overhead(pair) < 256 * KB, overhead(pair))
     holes = lab.runs["holes"]
     again = holes.calls("brk", rows=holes.step("alloc b 25 100k"))

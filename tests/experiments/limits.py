@@ -52,7 +52,7 @@ def findings(lab):
     failed = [row for row in block.rows["alloc"] if row["cause"] == "syscall" and row["error"] == "ENOMEM"]
     asked = [row for row in block.rows["alloc"] if row["cause"] == "syscall" and row["name"] == "brk" and row["virt"] == 0]
     lab.finding(
-        f"RLIMIT_AS limits VIRT, before anything is touched: malloc(2 GiB) under 1 GB tries {len(failed)} times mmap "
+        f"RLIMIT_AS limits VIRT, before anything is touched: malloc(2 GiB) under 1 GB tries mmap {len(failed)} times "
         f"({', '.join(kb(row['args']['len']) + ' kB' for row in failed)}), each ENOMEM, and brk between them; then it returns NULL "
         "at an RSS of some MB.", len(failed) == 2 and {row["name"] for row in failed} == {"mmap"} and asked
         and block.levels["alloc"]["rss"] < 16 * MB, *failed)

@@ -69,7 +69,7 @@ def mimalloc(lab):
         and not any(block.rss_back for block in blocks[:4]), [(block.size, block.rss_back) for block in blocks])
     once = lab.runs["mimalloc, at once"].blocks()
     lab.finding(
-        f"With a delay of 0 the free of 2 MiB drops {kb(once[3].rss_back)} kB by {', '.join(names(once[3], 'free'))} and keeps "
+        f"With a delay of 0 its free of 2 MiB drops {kb(once[3].rss_back)} kB by {', '.join(names(once[3], 'free'))} and keeps "
         "the addresses.", once[3].rss_back >= MB and once[3].virt_back == 0 and names(once[3], "free") == ["madvise"],
         [(block.size, block.rss_back, names(block, "free")) for block in once])
     return blocks
@@ -86,7 +86,7 @@ def musl(lab):
         [(block.size, block.rss_back, names(block, "free")) for block in blocks])
     many = lab.runs["musl, many"]
     lab.finding(
-        f"Many small blocks share groups, and a group goes only as a whole: with one block in 36 alive "
+        f"In musl many small blocks share a group, and a group goes only as a whole: with one block in 36 alive "
         f"{kb(-many.change('free a but 36', 'rss'))} kB of {kb(many.change('alloc a 20000 100', 'rss'))} come back; when all are "
         f"freed, {kb(-many.change('free a', 'rss'))} kB.",
         -many.change("free a but 36", "rss") < 64 * KB and -many.change("free a", "rss") > MB)
@@ -114,6 +114,7 @@ def cutoffs(lab):
               ("allocator", "fresh", f"after a free of {large // MB} MiB", "how"),
               [(name, *(SIZE_WORDS.get(size) or f"{size:,} bytes" for size in (one.fresh.cutoff, one.after.cutoff)), one.fresh.way)
                for name, one in found.items()])
+    lab.note("What fits into a page stays with slab, as the one empty page that it keeps for the next block (HEAPTRACE_SLAB_KEEP).")
 
 
 def findings(lab):

@@ -93,7 +93,7 @@ def each_parameter(lab):
         if name not in ONLY_TUNABLES:
             ways.insert(0, lab.run(f"target --json --mallopt {name}={value} {words}", shown=False))
         seen = [read(run) for run in ways]
-        rows.append((f"{name}={value}", what, default, seen[0] if len(seen) == 2 else "(no such parameter)", seen[-1]))
+        rows.append((f"{name}={value}", what, f"{default:,}", f"{seen[0]:,}" if len(seen) == 2 else "(no such parameter)", f"{seen[-1]:,}"))
         if default in seen or len(set(seen)) != 1:
             silent.append(f"{name}: {default} without, {seen} with")
     return rows, silent
