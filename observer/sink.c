@@ -5,6 +5,7 @@
 #include "output.h"
 
 #include <errno.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -89,6 +90,7 @@ int sink_open(const struct options *options, const struct launch_user *user, str
 	if (err)
 		goto out;
 	setvbuf(sink->stream, NULL, _IOFBF, STREAM_BYTES);
+	__fsetlocking(sink->stream, FSETLOCKING_BYCALLER); /* one thread writes */
 	report = report_options(options, sink->stream);
 	sink->report = options->format->open(&report);
 	sink->model = model_new(on_record, sink);

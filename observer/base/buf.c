@@ -72,6 +72,18 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
 	buf->len += (size_t)len;
 }
 
+#define TENS(n) (n), (n)*10, (n)*100, (n)*1000, (n)*10000
+static const uint64_t tens[U64_DIGITS] = { TENS(1ull), TENS(100000ull), TENS(10000000000ull),
+					   TENS(1000000000000000ull) };
+
+unsigned int buf_digits(uint64_t value)
+{
+	/* 1233 / 4096 is the logarithm of 2: never more than they are, and at most one less. */
+	unsigned int least = (64u - (unsigned int)__builtin_clzll(value | 1)) * 1233 >> 12;
+
+	return least ? least + (value >= tens[least]) : 1;
+}
+
 char *buf_decimal(char *end, uint64_t value)
 {
 	static const char pairs[] =
@@ -93,14 +105,17 @@ char *buf_decimal(char *end, uint64_t value)
 
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
-	char digits[U64_DIGITS], *end = digits + sizeof(digits), *begin;
+	char *at = buf_reserve(buf, U64_DIGITS), *end;
 
-	if (value < 10) { /* most numbers of most outputs are 0 */
-		buf_add_char(buf, (char)('0' + value));
+	if (!at)
 		return;
-	}
-	begin = buf_decimal(end, value);
-	buf_add(buf, begin, (size_t)(end - begin));
+	end = at + buf_digits(value);
+	if (value < 10) /* most numbers of most outputs are 0 */
+		*at = (char)('0' + value);
+	else
+		buf_decimal(end, value);
+	*end = '\0';
+	buf->len = (size_t)(end - buf->data);
 }
 
 void buf_add_i64(struct buf *buf, int64_t value)
@@ -116,16 +131,17 @@ void buf_add_i64(struct buf *buf, int64_t value)
 
 void buf_add_hex(struct buf *buf, uint64_t value)
 {
-	char digits[2 + 16];
-	size_t first = sizeof(digits);
+	unsigned int digits = value ? (67u - (unsigned int)__builtin_clzll(value)) / 4 : 1;
+	char *at = buf_reserve(buf, 2 + 16);
 
-	do {
-		digits[--first] = "0123456789abcdef"[value & 15];
-		value >>= 4;
-	} while (value);
-	digits[--first] = 'x';
-	digits[--first] = '0';
-	buf_add(buf, digits + first, sizeof(digits) - first);
+	if (!at)
+		return;
+	*at++ = '0';
+	*at++ = 'x';
+	for (char *to = at + digits; to > at; value >>= 4)
+		*--to = "0123456789abcdef"[value & 15];
+	at[digits] = '\0';
+	buf->len += 2 + digits;
 }
 
 void buf_reset(struct buf *buf)

@@ -60,6 +60,9 @@ void buf_add_repeated(struct buf *buf, const char *str, size_t count);
 /* Adds text as printf does. */
 void buf_addf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* How many digits @value has in decimal. */
+unsigned int buf_digits(uint64_t value);
+
 /* Writes @value in decimal so that it ends before @end, with at most 20 digits. Returns where it begins. */
 char *buf_decimal(char *end, uint64_t value);
 

@@ -56,14 +56,26 @@ static void add_text_byte(struct buf *buf, unsigned char byte)
 	buf_add(buf, escaped, sizeof(escaped));
 }
 
+/* Whether a byte is a character that stands for itself, in text and in JSON. */
+static bool is_plain(unsigned char c)
+{
+	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 static void add_text(struct buf *buf, const char *str, enum escape_text how, bool quoted)
 {
-	const unsigned char *at = (const unsigned char *)str;
+	const unsigned char *at = (const unsigned char *)str, *plain;
 
-	while (*at) {
+	for (;;) {
 		uint32_t value = 0;
-		size_t len = decode_utf8(at, &value);
+		size_t len;
 
+		for (plain = at; is_plain(*at); at++)
+			;
+		buf_add(buf, plain, (size_t)(at - plain));
+		if (!*at)
+			return;
+		len = decode_utf8(at, &value);
 		if (!len || is_steering(value) || (value >= 0x80 && how == ESCAPE_ASCII)) {
 			for (size_t i = 0; i < (len ? len : 1); i++)
 				add_text_byte(buf, at[i]);
@@ -98,12 +110,6 @@ static void add_json_steering(struct buf *buf, uint32_t value)
 			    hex_digits[value & 15] };
 
 	buf_add(buf, escaped, sizeof(escaped));
-}
-
-/* Whether a byte is a character that stands for itself in JSON. */
-static bool is_plain(unsigned char c)
-{
-	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
 }
 
 void escape_json(struct buf *buf, const char *str)

@@ -69,7 +69,7 @@ struct frame {
 
 struct event_change {
 	enum cause cause;
-	const char *name;	    /* syscall, fault kind or actor; never NULL */
+	const char *name; /* syscall, fault kind or actor; never NULL. Static but for an actor's, and in a replay */
 	const struct memcall *call; /* the syscall's description, NULL where it is none of the memory calls */
 	uint64_t args[6];	    /* of a syscall; unused ones are 0 */
 	int64_t ret;		    /* of a syscall: the value, or -errno */

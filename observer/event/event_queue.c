@@ -6,14 +6,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #define STRINGS_MAX 2
-/* So much is put before the taker is woken without being told to. */
-#define TELL_BYTES  (64u << 10)
+/* So much is put before it is handed over without being told to. */
+#define BATCH_BYTES (64u << 10)
 #define ALIGNMENT   8u
 
 /* An event as it lies in the queue. Behind it are its frames: their addresses, then for each whether it is exact; then its
@@ -23,21 +24,30 @@ struct entry {
 	struct event event;
 };
 
+/* Events that are handed over together: the lock is taken once for hundreds. */
+struct batch {
+	struct batch *next;
+	struct buf entries;
+};
+
 struct event_queue {
-	pthread_mutex_t lock;
-	pthread_cond_t room;
-	/* Under the lock. */
-	struct buf put;
-	bool told; /* of what is in it */
-	bool ended, abandoned;
-	int result;
+	size_t bytes_max, batch_bytes;
+	int ready_fd; /* an eventfd: something is there, or it is over */
+	atomic_bool abandoned;
+	struct batch *filling; /* the putter's; NULL: none yet */
 	/* The taker's. */
-	struct buf taken;
+	struct batch *done; /* to be given back */
 	struct frame *frames;
 	size_t frames_room;
-
-	size_t bytes_max;
-	int ready_fd; /* an eventfd: something is there, or it is over */
+	/* Under the lock. */
+	pthread_mutex_t lock;
+	pthread_cond_t room;
+	struct batch *first, **last; /* handed over */
+	struct batch *spare;
+	size_t bytes; /* handed over */
+	bool told;    /* of what is handed over */
+	bool ended;
+	int result;
 };
 
 struct event_queue *event_queue_new(size_t bytes_max)
@@ -47,6 +57,8 @@ struct event_queue *event_queue_new(size_t bytes_max)
 	if (!queue)
 		return NULL;
 	queue->bytes_max = bytes_max;
+	queue->batch_bytes = bytes_max < BATCH_BYTES ? bytes_max : BATCH_BYTES;
+	queue->last = &queue->first;
 	queue->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->ready_fd < 0) {
 		free(queue);
@@ -57,6 +69,17 @@ struct event_queue *event_queue_new(size_t bytes_max)
 	return queue;
 }
 
+static void batches_free(struct batch *batch)
+{
+	while (batch) {
+		struct batch *next = batch->next;
+
+		buf_free(&batch->entries);
+		free(batch);
+		batch = next;
+	}
+}
+
 void event_queue_free(struct event_queue *queue)
 {
 	if (!queue)
@@ -64,8 +87,10 @@ void event_queue_free(struct event_queue *queue)
 	close(queue->ready_fd);
 	pthread_cond_destroy(&queue->room);
 	pthread_mutex_destroy(&queue->lock);
-	buf_free(&queue->put);
-	buf_free(&queue->taken);
+	batches_free(queue->filling);
+	batches_free(queue->first);
+	batches_free(queue->done);
+	batches_free(queue->spare);
 	free(queue->frames);
 	free(queue);
 }
@@ -75,9 +100,9 @@ static unsigned int strings_of(struct event *event, const char ***out)
 {
 	switch (event->kind) {
 	case EVENT_CHANGE:
-		out[0] = &event->change.name; /* an actor's is its own */
-		out[1] = &event->change.text;
-		return 2;
+		out[0] = &event->change.text;
+		out[1] = &event->change.name;
+		return event->change.cause == CAUSE_KERNEL ? 2 : 1;
 	case EVENT_MM_OPEN:
 		out[0] = &event->open.image;
 		return 1;
@@ -112,29 +137,28 @@ static char *string_put(char *at, const char *string)
 /* Appends a copy of @event to @buf. 0 or -ENOMEM. */
 static int entry_put(struct buf *buf, const struct event *event)
 {
-	unsigned int frames = frames_of(event), count;
-	struct entry entry = { .event = *event };
+	size_t frames = frames_of(event), bytes = sizeof(struct entry) + frames * (sizeof(uint64_t) + 1);
 	const char **strings[STRINGS_MAX];
-	char *start, *at;
+	unsigned int count = strings_of((struct event *)event, strings); /* to be read only */
+	struct entry *entry;
+	char *at;
 
-	count = strings_of(&entry.event, strings);
-	entry.bytes = sizeof(entry) + frames * (sizeof(uint64_t) + 1);
 	for (unsigned int i = 0; i < count; i++)
-		entry.bytes += *strings[i] ? strlen(*strings[i]) + 1 : 0;
-	entry.bytes = (entry.bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	start = at = buf_reserve(buf, entry.bytes);
-	if (!at)
+		bytes += *strings[i] ? strlen(*strings[i]) + 1 : 0;
+	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	entry = (struct entry *)buf_reserve(buf, bytes);
+	if (!entry)
 		return -ENOMEM;
-	memcpy(at, &entry, sizeof(entry));
-	at += sizeof(entry);
-	for (unsigned int i = 0; i < frames; i++, at += sizeof(uint64_t))
+	entry->bytes = bytes;
+	entry->event = *event;
+	at = (char *)(entry + 1);
+	for (size_t i = 0; i < frames; i++, at += sizeof(uint64_t))
 		memcpy(at, &event->change.stack[i].addr, sizeof(uint64_t));
-	for (unsigned int i = 0; i < frames; i++)
+	for (size_t i = 0; i < frames; i++)
 		*at++ = event->change.stack[i].exact ? 1 : 0;
 	for (unsigned int i = 0; i < count; i++)
 		at = *strings[i] ? string_put(at, *strings[i]) : at;
-	memset(at, 0, (size_t)(start + entry.bytes - at));
-	buf->len += entry.bytes;
+	buf->len += bytes;
 	return 0;
 }
 
@@ -180,34 +204,51 @@ static void tell(struct event_queue *queue)
 		;
 }
 
+/* Hands over what was put; waits while the queue is full. */
+static void hand_over(struct event_queue *queue)
+{
+	struct batch *batch = queue->filling;
+
+	pthread_mutex_lock(&queue->lock);
+	while (queue->bytes >= queue->bytes_max && !atomic_load(&queue->abandoned))
+		pthread_cond_wait(&queue->room, &queue->lock);
+	*queue->last = batch;
+	queue->last = &batch->next;
+	queue->bytes += batch->entries.len;
+	queue->filling = queue->spare;
+	if (queue->filling) {
+		queue->spare = queue->filling->next;
+		queue->filling->next = NULL;
+	}
+	if (!queue->told)
+		tell(queue);
+	pthread_mutex_unlock(&queue->lock);
+}
+
 int event_queue_put(void *queue_, const struct event *event)
 {
 	struct event_queue *queue = queue_;
-	int err;
 
-	pthread_mutex_lock(&queue->lock);
-	while (queue->put.len >= queue->bytes_max && !queue->abandoned) {
-		if (!queue->told)
-			tell(queue);
-		pthread_cond_wait(&queue->room, &queue->lock);
-	}
-	err = queue->abandoned ? -ECANCELED : entry_put(&queue->put, event);
-	if (!queue->told && queue->put.len >= TELL_BYTES)
-		tell(queue);
-	pthread_mutex_unlock(&queue->lock);
-	return err;
+	if (atomic_load_explicit(&queue->abandoned, memory_order_relaxed))
+		return -ECANCELED;
+	if (!queue->filling)
+		queue->filling = calloc(1, sizeof(*queue->filling));
+	if (!queue->filling || entry_put(&queue->filling->entries, event))
+		return -ENOMEM;
+	if (queue->filling->entries.len >= queue->batch_bytes)
+		hand_over(queue);
+	return 0;
 }
 
 void event_queue_flush(struct event_queue *queue)
 {
-	pthread_mutex_lock(&queue->lock);
-	if (queue->put.len && !queue->told)
-		tell(queue);
-	pthread_mutex_unlock(&queue->lock);
+	if (queue->filling && queue->filling->entries.len)
+		hand_over(queue);
 }
 
 void event_queue_end(struct event_queue *queue, int result)
 {
+	event_queue_flush(queue);
 	pthread_mutex_lock(&queue->lock);
 	queue->ended = true;
 	queue->result = result;
@@ -218,50 +259,69 @@ void event_queue_end(struct event_queue *queue, int result)
 void event_queue_abandon(struct event_queue *queue)
 {
 	pthread_mutex_lock(&queue->lock);
-	queue->abandoned = true;
+	atomic_store(&queue->abandoned, true);
 	pthread_cond_signal(&queue->room);
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Waits until the taker is told of something; true where nothing more will be put. */
-static bool ready_wait(struct event_queue *queue, int timeout_ms)
+/* Waits until the taker is told of something, and takes all that is handed over; *@ret_ended: nothing more will be. */
+static struct batch *batches_take(struct event_queue *queue, int timeout_ms, bool *ret_ended)
 {
 	struct pollfd poll_fd = { .fd = queue->ready_fd, .events = POLLIN };
-	struct buf empty = queue->taken;
+	struct batch *first;
 	uint64_t times;
-	bool ended;
 
 	if (poll(&poll_fd, 1, timeout_ms) > 0)
 		(void)!read(queue->ready_fd, &times, sizeof(times));
 	pthread_mutex_lock(&queue->lock);
-	ended = queue->ended;
-	queue->taken = queue->put;
-	queue->put = empty;
-	queue->told = ended;
+	while (queue->done) {
+		struct batch *batch = queue->done;
+
+		queue->done = batch->next;
+		batch->next = queue->spare;
+		queue->spare = batch;
+	}
+	first = queue->first;
+	queue->first = NULL;
+	queue->last = &queue->first;
+	queue->bytes = 0;
+	*ret_ended = queue->told = queue->ended;
 	pthread_cond_signal(&queue->room);
 	pthread_mutex_unlock(&queue->lock);
-	return ended;
+	return first;
 }
 
-int event_queue_take(struct event_queue *queue, int timeout_ms, event_fn fn, void *ctx, int *ret_result)
+static int batch_deliver(struct event_queue *queue, const struct batch *batch, event_fn fn, void *ctx)
 {
-	bool ended = ready_wait(queue, timeout_ms);
-	size_t at = 0;
 	int err = 0;
 
-	while (!err && at < queue->taken.len) {
-		struct entry *entry = (struct entry *)(queue->taken.data + at);
+	for (size_t at = 0; !err && at < batch->entries.len;) {
+		struct entry *entry = (struct entry *)(batch->entries.data + at);
 
 		at += entry->bytes;
 		err = entry_restore(queue, entry);
 		if (!err)
 			err = fn(ctx, &entry->event);
 	}
-	buf_reset(&queue->taken);
-	if (err)
-		return err;
-	if (!ended)
-		return at > 0;
+	return err;
+}
+
+int event_queue_take(struct event_queue *queue, int timeout_ms, event_fn fn, void *ctx, int *ret_result)
+{
+	bool ended;
+	struct batch *batch = batches_take(queue, timeout_ms, &ended), *next;
+	int err = 0, any = batch != NULL;
+
+	for (; batch; batch = next) {
+		next = batch->next;
+		if (!err)
+			err = batch_deliver(queue, batch, fn, ctx);
+		buf_reset(&batch->entries);
+		batch->next = queue->done;
+		queue->done = batch;
+	}
+	if (err || !ended)
+		return err ? err : any;
 	*ret_result = queue->result;
 	return -ENODATA;
 }

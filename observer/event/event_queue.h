@@ -9,7 +9,8 @@
 
 struct event_queue;
 
-/* A queue of at most @bytes_max bytes, and as much again that is being delivered. NULL with errno set on failure. */
+/* A queue of at most @bytes_max bytes, and as much again that is being delivered. NULL with errno set on failure. Events are
+ * handed over by the batch, or when that is asked for. */
 struct event_queue *event_queue_new(size_t bytes_max);
 
 /* Frees it; NULL is legal. */
@@ -19,7 +20,7 @@ void event_queue_free(struct event_queue *queue);
  * once the queue is abandoned. It has the type of an event_fn. */
 int event_queue_put(void *queue, const struct event *event);
 
-/* Has the taker know of what was put: it is not woken for each event. */
+/* Hands over what was put: it is not for each event. */
 void event_queue_flush(struct event_queue *queue);
 
 /* Says that nothing more will be put, and what @result is to be told to the taker after the last event. */

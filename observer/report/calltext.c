@@ -6,7 +6,6 @@
 #include "report/flagtext.h"
 
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define ARGS 6
@@ -88,9 +87,9 @@ static unsigned int args_used(const struct memcall *call, const uint64_t *args)
 
 	while (count < ARGS && call->args[count].role != ARG_NONE)
 		count++;
-	if (!strcmp(call->name, "mmap") && (args[3] & MAP_ANONYMOUS))
+	if (call->args[3].role == ARG_MAPFLAGS && (args[3] & MAP_ANONYMOUS))
 		return 4;
-	if (!strcmp(call->name, "mremap") && !(args[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+	if (call->args[3].role == ARG_REMAPFLAGS && !(args[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		return args[3] ? 4 : 3;
 	return count;
 }

@@ -208,15 +208,16 @@ static void add_parts(struct text *text, const struct usage *delta)
  * break the row. */
 static void add_caller(struct text *text, const struct event_change *change)
 {
-	size_t width, used = text_width(&text->line, 0);
 	unsigned int columns = text->options.columns;
-	size_t gap = used + CALLER_GAP < COLUMN_CALLER ? COLUMN_CALLER - used : CALLER_GAP;
+	size_t width, used, gap;
 
 	buf_reset(&text->caller);
 	rowtext_add_caller(&text->caller, &text->style, change);
 	if (!text->caller.len)
 		return;
+	used = text_width(&text->line, 0);
 	width = text_width(&text->caller, 0);
+	gap = used + CALLER_GAP < COLUMN_CALLER ? COLUMN_CALLER - used : CALLER_GAP;
 	if (columns && used + gap + width > columns)
 		gap = CALLER_GAP;
 	if (columns && used + gap + width > columns) {

@@ -55,22 +55,20 @@ void column_right(struct buf *buf, const char *str, unsigned int width)
 	buf_add_str(buf, str);
 }
 
-/* Writes @value in decimal so that it ends before @end, with @sign in front unless that is '\0'. Where it begins. */
-static char *format_decimal(char *end, uint64_t value, char sign)
-{
-	end = buf_decimal(end, value);
-	if (sign)
-		*--end = sign;
-	return end;
-}
-
 static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int width)
 {
-	char text[24];
-	char *end = text + sizeof(text), *begin = format_decimal(end, value, sign);
+	unsigned int len = buf_digits(value) + (sign != '\0'), blanks = len < width ? width - len : 0;
+	char *at = buf_reserve(buf, len + blanks), *end;
 
-	pad(buf, (size_t)(end - begin), width);
-	buf_add(buf, begin, (size_t)(end - begin));
+	if (!at)
+		return;
+	end = at + blanks + len;
+	memset(at, ' ', blanks);
+	if (sign)
+		at[blanks] = sign;
+	buf_decimal(end, value);
+	*end = '\0';
+	buf->len += blanks + len;
 }
 
 static uint64_t magnitude(int64_t value)
@@ -107,16 +105,13 @@ void column_kb_change(struct buf *buf, const struct textstyle *style, int64_t by
 
 void column_seconds(struct buf *buf, int64_t ns, unsigned int width)
 {
-	uint64_t us = magnitude(ns) / NS_PER_US, fraction = us % US_PER_S;
-	char text[32];
-	char *end = text + sizeof(text), *begin = end;
+	uint64_t us = magnitude(ns) / NS_PER_US;
+	char fraction[] = ".000000";
+	const unsigned int len = sizeof(fraction) - 1;
 
-	for (unsigned int i = 0; i < 6; i++, fraction /= 10)
-		*--begin = (char)('0' + fraction % 10);
-	*--begin = '.';
-	begin = format_decimal(begin, us / US_PER_S, ns < 0 ? '-' : '\0');
-	pad(buf, (size_t)(end - begin), width);
-	buf_add(buf, begin, (size_t)(end - begin));
+	add_decimal(buf, us / US_PER_S, ns < 0 ? '-' : '\0', width > len ? width - len : 0);
+	buf_decimal(fraction + len, us % US_PER_S);
+	buf_add(buf, fraction, len);
 }
 
 /* The characters that the 8 bytes at @at are, without those that end in them: bytes in UTF-8 that begin with 10 go on with one. */

@@ -54,28 +54,39 @@ static void test_growth_keeps_content(void **state)
 	buf_free(&buf);
 }
 
-/* Each number is compared with printf's idea of it. */
-static void test_numbers(void **state)
+/* Compares what is written of @value with printf's idea of it. */
+static void check_number(struct buf *buf, uint64_t value)
 {
-	static const uint64_t values[] = {
-		0,	   1, 9, 10, 15, 16, 99, 100, 4096, 1ull << 31, 1ull << 40, INT64_MAX, (uint64_t)INT64_MAX + 1,
-		UINT64_MAX
-	};
-	struct buf buf = { 0 };
 	char expected[64];
 
+	buf_reset(buf);
+	buf_add_u64(buf, value);
+	buf_add_char(buf, ' ');
+	buf_add_i64(buf, (int64_t)value);
+	buf_add_char(buf, ' ');
+	buf_add_hex(buf, value);
+	snprintf(expected, sizeof(expected), "%" PRIu64 " %" PRId64 " 0x%" PRIx64, value, (int64_t)value, value);
+	assert_string_equal(buf->data, expected);
+}
+
+/* Where a number gets a digit more, in decimal and in binary. */
+static void test_numbers(void **state)
+{
+	struct buf buf = { 0 };
+	uint64_t ten = 1;
+
 	(void)state;
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		buf_reset(&buf);
-		buf_add_u64(&buf, values[i]);
-		buf_add_char(&buf, ' ');
-		buf_add_i64(&buf, (int64_t)values[i]);
-		buf_add_char(&buf, ' ');
-		buf_add_hex(&buf, values[i]);
-		snprintf(expected, sizeof(expected), "%" PRIu64 " %" PRId64 " 0x%" PRIx64, values[i],
-			 (int64_t)values[i], values[i]);
-		assert_string_equal(buf.data, expected);
+	for (unsigned int i = 0; i < 20; i++, ten *= 10) {
+		check_number(&buf, ten - 1);
+		check_number(&buf, ten);
+		check_number(&buf, ten + 1);
+		check_number(&buf, -ten);
 	}
+	for (unsigned int i = 0; i < 64; i++) {
+		check_number(&buf, (1ull << i) - 1);
+		check_number(&buf, 1ull << i);
+	}
+	check_number(&buf, UINT64_MAX);
 	buf_free(&buf);
 }
 
