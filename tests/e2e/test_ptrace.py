@@ -79,16 +79,6 @@ def compiled(text, *options):
     return program if built.rc == 0 else None
 
 
-def child_of(pid, comm):
-    """The child of @pid with this name."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-            for child in file.read().split():
-                if comm_of(child) == comm:
-                    return int(child)
-    raise RuntimeError(f"{pid} has no child {comm}")
-
-
 def comm_of(pid):
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
@@ -109,8 +99,8 @@ def command_outlives_heaptrace(t, source):
     """kill -9: no call of the command fails, though its filter stays; the keeper goes with the last process that has it."""
     with Observer(source, "--", prog("hold"), "3", stderr=subprocess.DEVNULL) as observer:
         observer.until("ready")
-        pid = child_of(observer.pid, "hold")
         before = observer.ask("map 10")
+        pid = before["pid"]
         observer.ask("busy")
         os.kill(observer.pid, signal.SIGKILL)
         observer.popen.wait()
@@ -174,9 +164,9 @@ def command_is_let_go(t, source):
     """--duration ends the watch, not the command."""
     with Observer(source, "-d", "0.3", "--", prog("hold"), "2") as observer:
         observer.until("ready")
-        pid = child_of(observer.pid, "hold")
         before = observer.ask("map 10")
-        observer.popen.wait(20)
+        pid = before["pid"]
+        observer.popen.wait(harness.PATIENCE)
         t.none(harness.Run(0, "", "", observer.path).books.problems(), "the books are closed and balance")
         after = observer.ask("map 50")
         t.equal(after["virt"] - before["virt"], 50 * 4096, "memory calls work as before")
@@ -190,7 +180,7 @@ def nothing_is_left(t, source):
     for name, options in (("Ctrl-C", []), ("the command's end", []), ("--duration", ["-d", "0.3"]), ("SIGTERM", [])):
         with Observer(source, *options, "--", prog("hold"), "2", start_new_session=True) as observer:
             observer.until("ready")
-            pid = child_of(observer.pid, "hold")
+            pid = observer.ask("mark begun")["pid"]
             tracer = status_of(pid)["TracerPid"]
             t.equal(comm_of(tracer), "htkeeper", f"{name}: the command is traced")
             if name == "Ctrl-C":
@@ -225,7 +215,7 @@ def tracer_is_killed(t, source):
     """That is an error, and said: nobody waits for what will not come."""
     with Observer(source, "--", prog("hold"), "2") as observer:
         observer.until("ready")
-        os.kill(int(status_of(child_of(observer.pid, "hold"))["TracerPid"]), signal.SIGKILL)
+        os.kill(int(status_of(observer.ask("mark begun")["pid"])["TracerPid"]), signal.SIGKILL)
         observer.popen.wait(harness.PATIENCE)
         rc, out, err = observer.finish()
     t.equal((rc, "the ptrace source failed" in err), (125, True), "heaptrace ends with status 125 and one line", out, err)
