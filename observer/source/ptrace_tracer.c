@@ -26,7 +26,7 @@
 #define TICK_WAITING_US 1000  /* while Yama does not allow to trace the child yet */
 #define SETTLE_TICKS	2
 #define PATIENCE_NS	500000000ull  /* for threads to stop; one in an uninterruptible sleep may not */
-#define DETACH_NS	5000000000ull /* likewise; one that is let go without having stopped can see EINTR */
+#define DETACH_NS	5000000000ull /* for one more to stop; who is let go without that can see EINTR */
 #define RUNS_MAX	8192	      /* of faults, that wait to be booked */
 
 static volatile sig_atomic_t ticks, buffer_fills, signalled;
@@ -217,16 +217,14 @@ static _Noreturn void leave(struct loop *loop)
 	keep();
 }
 
-static bool all_stopped(const struct tracer *tracer)
+static size_t running_count(const struct tracer *tracer)
 {
 	const struct ptrace_task *task;
-	size_t pos = 0;
+	size_t pos = 0, count = 0;
 
-	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
-		if (!task->ignored && (task->state == TASK_RUNNING || task->state == TASK_LISTENING))
-			return false;
-	}
-	return true;
+	while ((task = map_next(&tracer->tasks, &pos, NULL)))
+		count += !task->ignored && (task->state == TASK_RUNNING || task->state == TASK_LISTENING);
+	return count;
 }
 
 /* Waits for one change, but not for longer than until the next tick. False once nothing is traced. */
@@ -252,17 +250,22 @@ static bool one_step(struct loop *loop)
 static _Noreturn void let_go(struct loop *loop)
 {
 	struct tracer *tracer = &loop->tracer;
-	uint64_t deadline_ns = tracer_now_ns() + DETACH_NS;
+	uint64_t deadline_ns = 0;
 	struct ptrace_task *task;
-	size_t pos = 0;
+	size_t pos = 0, left = SIZE_MAX, running;
 
 	tracer->letting_go = true;
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
 		if (task->state == TASK_RUNNING || task->state == TASK_LISTENING)
 			stop_interrupt(task);
 	}
-	while (!all_stopped(tracer) && tracer_now_ns() < deadline_ns && one_step(loop))
-		;
+	while ((running = running_count(tracer))) {
+		if (running < left)
+			deadline_ns = tracer_now_ns() + DETACH_NS;
+		left = running < left ? running : left;
+		if (tracer_now_ns() >= deadline_ns || !one_step(loop))
+			break;
+	}
 	books_collect(tracer);
 	while (tracer->mms)
 		life_let_go(tracer, tracer->mms);

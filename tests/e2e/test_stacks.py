@@ -68,7 +68,7 @@ def check_chains(t, done, symbols, chains, what):
             continue
         got = symbols.chain(frames_of(rows[0]))
         t.equal(got, wanted.split(), f"{what}: {wanted if len(wanted) < 80 else wanted[:40] + '...'}",
-                [hex(frame["addr"]) for frame in rows[0]["stack"]])
+                [hex(frame["addr"]) for frame in rows[0]["stack"]], rows[0].get("stack_lost"), done.books.end)
         t.ok(rows[0]["stack_complete"], f"{what}: it is complete")
 
 
