@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -287,6 +288,26 @@ int procfs_maps(pid_t pid, int (*fn)(void *ctx, const struct procfs_map *map), v
 	}
 	buf_free(&text);
 	return ret;
+}
+
+/* struct procmap_query and PROCMAP_QUERY of linux/fs.h, which older headers do not have. */
+struct map_query {
+	uint64_t size, flags, addr;
+	uint64_t start, end, vma_flags, page_size, offset, inode;
+	uint32_t dev_major, dev_minor, name_size, build_id_size;
+	uint64_t name, build_id;
+};
+
+#define MAP_QUERY _IOWR('f', 17, struct map_query)
+
+int procfs_map_start(int fd, uint64_t addr, uint64_t *out)
+{
+	struct map_query query = { .size = sizeof(query), .addr = addr };
+
+	if (ioctl(fd, MAP_QUERY, &query) < 0)
+		return -errno;
+	*out = query.start;
+	return 0;
 }
 
 uint32_t procfs_pid_namespace(void)

@@ -116,6 +116,10 @@ int procfs_tasks(pid_t pid, pid_t **ret_tids, size_t *ret_count);
  * maps piecemeal: between two pieces the process may have changed its mappings. */
 int procfs_maps(pid_t pid, int (*fn)(void *ctx, const struct procfs_map *map), void *ctx);
 
+/* Where the mapping that @addr lies in begins, asked of maps open at @fd: as it is at that moment, and without a look at the
+ * others. 0; -ENOENT where there is none; -ENOTTY where the kernel cannot be asked (before 6.11). */
+int procfs_map_start(int fd, uint64_t addr, uint64_t *out);
+
 /* The inode of our PID namespace; 0 where it is the machine's first one, or is not known. */
 uint32_t procfs_pid_namespace(void);
 

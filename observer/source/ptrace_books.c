@@ -236,8 +236,10 @@ static void rest_book(struct tracer *tracer, struct ptrace_mm *mm, const struct 
 		bool between = task && !task->filtered && !mm->had_threads;
 
 		change = change_of(CAUSE_KERNEL_FAULT, between ? "signal" : "some syscall", count, rest);
-		if (rest->virt > 0 && mm->growing_count)
-			mm->growing[0] -= (uint64_t)rest->virt;
+		if (rest->virt > 0) {
+			growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+			growing_book(&mm->growing, rest->virt);
+		}
 	} else if (mm->lost_faults) {
 		change = change_of(CAUSE_FAULT, "minor", mm->lost_faults, rest);
 	} else if (mm->had_threads || mm->was_rushed) {

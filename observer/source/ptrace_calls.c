@@ -108,7 +108,7 @@ static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 		books_settle(tracer, mm, task);
 	exec_path_read(tracer, task);
 	call->counts = (struct page_counts){ 0 };
-	call->measuring = call->effect == EFFECT_MEASURED && (call->alone || call->token);
+	call->measuring = call->effect != EFFECT_NONE && (call->alone || call->token);
 	mm->measuring += call->measuring;
 	if (call->effect == EFFECT_MEASURED && !call->alone && call->memcall)
 		pages_count(mm, call, false, 0, &call->counts);
@@ -228,20 +228,18 @@ bool call_wants_exit(const struct ptrace_task *task)
 }
 
 /* How much of the change of VIRT that nobody has booked is the call's: all but what faults of others made grow meanwhile. A fault
- * tells of itself when it is over, and its mapping has grown before: where there are such mappings besides the stack of the first
- * thread, they are looked at, until nothing has changed between two looks. */
+ * tells of itself when it is over, and its mapping has grown before: so the mappings are looked at, until nothing has changed
+ * between two looks. */
 static int64_t virt_part(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call, struct usage *now)
 {
-	int64_t change = now->virt - mm->level.virt, grown;
+	int64_t before, grown = 0;
 
 	if (call->alone)
-		return change;
-	if (mm->growing_count < 2)
-		return change - claims_growth(mm, change);
+		return now->virt - mm->level.virt;
 	for (int i = 0; i < GROWTH_LOOKS; i++) {
-		int64_t before = now->virt;
-
-		grown = claims_growth_mapped(mm);
+		before = now->virt;
+		growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+		grown = growing_bytes(&mm->growing);
 		if (books_level(tracer, mm, now) || now->virt == before)
 			break;
 	}
@@ -326,27 +324,18 @@ static void pages_update(struct ptrace_mm *mm, const struct ptrace_call *call, i
 	}
 }
 
-static void growing_update(struct ptrace_mm *mm, const struct ptrace_call *call, int64_t ret)
-{
-	if (call->nr == SYS_munmap) {
-		for (unsigned int i = 0; i < mm->growing_count; i++) {
-			if (i && mm->growing[i] - call->args[0] < call->args[1])
-				mm->growing[i--] = mm->growing[--mm->growing_count];
-		}
-	} else if (call->nr == SYS_mmap && call->args[3] & MAP_GROWSDOWN && mm->growing_count < GROWING_MAX) {
-		mm->growing[mm->growing_count++] = (uint64_t)ret;
-	}
-}
-
 /* What later calls are judged by. */
-static void view_update(struct ptrace_mm *mm, const struct ptrace_call *call, int64_t ret)
+static void view_update(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call, int64_t ret)
 {
 	if (ptrace_failed(ret))
 		return;
 	if (call->nr == SYS_brk && ret > 0)
 		mm->view.brk = (uint64_t)ret;
 	mm->view.locked |= ptrace_locks(call->memcall, call->args);
-	growing_update(mm, call, ret);
+	if (call->nr == SYS_munmap)
+		growing_drop(&mm->growing, call->args[0], call->args[1]);
+	else if (call->nr == SYS_mmap && call->args[3] & MAP_GROWSDOWN && growing_add(&mm->growing, (uint64_t)ret))
+		tracer->error = -ENOMEM;
 }
 
 /* The path of the file that a call has mapped; NULL where there is none. To be freed by buf_free(). */
@@ -437,7 +426,7 @@ void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret)
 		if (call->memcall) {
 			memcall_book(tracer, task, ret, true, part);
 			pages_update(mm, call, ret, &part);
-			view_update(mm, call, ret);
+			view_update(tracer, mm, call, ret);
 			stacks_call_done(mm, call, ret);
 		} else {
 			stray_book(tracer, task, ret, &part);

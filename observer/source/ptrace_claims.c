@@ -12,10 +12,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define ENTRIES	   512u
-#define NEAR_BYTES (64u << 10) /* fault_around_bytes of mm/memory.c; also the usual small folios */
-#define FAR_BYTES  (2u << 20)  /* a huge page */
-#define SHMEM_DEVS 32
+#define ENTRIES	     512u
+#define NEAR_BYTES   (64u << 10) /* fault_around_bytes of mm/memory.c; also the usual small folios */
+#define FAR_BYTES    (2u << 20)	 /* a huge page */
+#define SHMEM_DEVS   32
+#define GROWTH_BYTES (64u << 20)
 
 static uint64_t page_number(const struct ptrace_mm *mm, uint64_t addr)
 {
@@ -161,74 +162,29 @@ int64_t claims_shmem_part(const struct ptrace_mm *mm, uint64_t addr, int64_t byt
 	return is_shmem(mm, addr) ? bytes : 0;
 }
 
-/* VIRT that grew without a call is that of a mapping which grows downward to the page of a fault: the kernel moves its
- * start exactly there (expand_downwards). Which of @starts it is that a fault at @low makes grow by at most @limit; NULL
- * where it is none. */
-static uint64_t *growing_find(uint64_t *starts, unsigned int count, uint64_t low, int64_t limit)
+/* Whether a run lies so near below a mapping that grows that it may have made it grow. The stack has 128 MiB and more to
+ * itself, so that other memory is not near. */
+static bool runs_are_near(const struct ptrace_mm *mm, int64_t change)
 {
-	for (unsigned int i = 0; i < count; i++) {
-		if (low < starts[i] && starts[i] - low <= (uint64_t)limit)
-			return &starts[i];
+	uint64_t limit = change > (int64_t)GROWTH_BYTES ? (uint64_t)change : GROWTH_BYTES;
+
+	for (size_t i = 0; i < mm->run_count; i++) {
+		if (growing_is_near(&mm->growing, mm->runs[i].start, limit))
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
+/* A run is of faults that are over: what they have made grow is theirs, whatever else has happened to VIRT meanwhile. */
 static void growth_claim(struct ptrace_mm *mm, const struct usage *delta, struct claim *claims)
 {
-	int64_t left = delta->virt;
-
-	for (size_t i = 0; i < mm->run_count && left > 0; i++) {
-		uint64_t *start = growing_find(mm->growing, mm->growing_count, mm->runs[i].start, left);
-
-		if (!start)
-			continue;
-		claims[i].delta.virt = (int64_t)(*start - mm->runs[i].start);
-		claims[i].grew = true;
-		left -= claims[i].delta.virt;
-		*start = mm->runs[i].start;
+	if ((mm->tasks < 2 && delta->virt <= 0) || !runs_are_near(mm, delta->virt))
+		return;
+	growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+	for (size_t i = 0; i < mm->run_count; i++) {
+		claims[i].delta.virt = growing_claim(&mm->growing, mm->runs[i].start);
+		claims[i].grew = claims[i].delta.virt > 0;
 	}
-}
-
-int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit)
-{
-	uint64_t starts[GROWING_MAX];
-	int64_t left = limit;
-
-	memcpy(starts, mm->growing, sizeof(starts));
-	for (size_t i = 0; i < mm->run_count && left > 0; i++) {
-		uint64_t *start = growing_find(starts, mm->growing_count, mm->runs[i].start, left);
-
-		if (!start)
-			continue;
-		left -= (int64_t)(*start - mm->runs[i].start);
-		*start = mm->runs[i].start;
-	}
-	return limit - left;
-}
-
-struct growth {
-	const struct ptrace_mm *mm;
-	int64_t bytes;
-};
-
-static int growth_add(void *ctx, const struct procfs_map *map)
-{
-	struct growth *growth = ctx;
-
-	for (unsigned int i = 0; i < growth->mm->growing_count; i++) {
-		uint64_t start = growth->mm->growing[i];
-
-		if (map->start < start && start < map->end)
-			growth->bytes += (int64_t)(start - map->start);
-	}
-	return 0;
-}
-
-int64_t claims_growth_mapped(const struct ptrace_mm *mm)
-{
-	struct growth growth = { .mm = mm };
-
-	return procfs_maps(mm->fd_tid, growth_add, &growth) ? 0 : growth.bytes;
 }
 
 static int64_t run_bytes(const struct ptrace_run *run)

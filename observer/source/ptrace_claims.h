@@ -24,12 +24,6 @@ enum claim_trust {
  * or, for CLAIM_SURE, -EAGAIN where the sums alone do not tell. */
 int claims_make(struct ptrace_mm *mm, const struct usage *delta, enum claim_trust trust, struct claim *claims);
 
-/* By how much, @limit at most, the runs that wait have made mappings grow downward. */
-int64_t claims_growth(const struct ptrace_mm *mm, int64_t limit);
-
-/* By how many bytes mappings have grown downward beyond what is booked, as /proc/PID/maps shows them now. */
-int64_t claims_growth_mapped(const struct ptrace_mm *mm);
-
 /* Brings what is known of the pages of a range up to date. 0 or -ENOMEM. */
 int claims_look(struct ptrace_mm *mm, uint64_t start, uint64_t end, struct page_counts *change);
 

@@ -75,7 +75,7 @@ static int vma_send(void *ctx, const struct procfs_map *map)
 	if (!map->inode)
 		event.vma.flags |= MAP_ANONYMOUS;
 	if (stack)
-		sender->mm->growing[0] = map->start;
+		sender->mm->growing.maps[0].booked = map->start;
 	/* The vsyscall page belongs to no mm. */
 	if ((int64_t)map->start >= 0)
 		books_send(sender->tracer, &event, -1);
@@ -135,16 +135,13 @@ static struct ptrace_mm *mm_begin(struct tracer *tracer, struct ptrace_task *tas
 	mm->view.brk = how == OPEN_ATTACH ? 0 : event.open.brk;
 	mm->view.locked = how == OPEN_ATTACH;
 	mm->fault_base = stat_number(&stat, STAT_MINOR_FAULTS) + stat_number(&stat, STAT_MAJOR_FAULTS);
-	mm->growing_count = 1;
 	mm->sure.maps_at_most = parent ? parent->sure.maps_at_most : MAPS_AT_EXEC;
 	books_send(tracer, &event, -1);
 	if (parent) {
 		stacks_fork(parent, mm);
-		memcpy(mm->growing, parent->growing, sizeof(mm->growing));
-		mm->growing_count = parent->growing_count;
-		if (shadow_fork(&parent->shadow, &mm->shadow))
+		if (growing_copy(&mm->growing, &parent->growing) || shadow_fork(&parent->shadow, &mm->shadow))
 			out_of_memory(tracer);
-	} else if (procfs_maps(task->tid, vma_send, &sender) == -ENOMEM) {
+	} else if (growing_add(&mm->growing, 0) || procfs_maps(task->tid, vma_send, &sender) == -ENOMEM) {
 		out_of_memory(tracer);
 	}
 	birth_row(tracer, mm, task, how, event.open.image);

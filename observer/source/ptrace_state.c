@@ -3,6 +3,7 @@
 
 #include "base/procfs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,12 +141,15 @@ static void close_files(struct ptrace_mm *mm)
 		close(mm->statm_fd);
 	if (mm->pagemap_fd >= 0)
 		close(mm->pagemap_fd);
-	mm->statm_fd = mm->pagemap_fd = -1;
+	if (mm->maps_fd >= 0)
+		close(mm->maps_fd);
+	mm->statm_fd = mm->pagemap_fd = mm->maps_fd = -1;
 }
 
 void mm_open_files(struct ptrace_mm *mm, pid_t tid)
 {
 	char path[64];
+	uint64_t start;
 
 	close_files(mm);
 	mm->fd_tid = tid;
@@ -153,6 +157,12 @@ void mm_open_files(struct ptrace_mm *mm, pid_t tid)
 	mm->statm_fd = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)tid);
 	mm->pagemap_fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)tid);
+	mm->maps_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (mm->maps_fd >= 0 && procfs_map_start(mm->maps_fd, 0, &start) == -ENOTTY) {
+		close(mm->maps_fd);
+		mm->maps_fd = -1;
+	}
 }
 
 struct ptrace_mm *mm_add(struct tracer *tracer, const struct ptrace_task *task)
@@ -164,7 +174,7 @@ struct ptrace_mm *mm_add(struct tracer *tracer, const struct ptrace_task *task)
 	mm->id = ++tracer->next_mm;
 	mm->pid = task->pid;
 	memcpy(mm->comm, task->comm, sizeof(mm->comm));
-	mm->statm_fd = mm->pagemap_fd = -1;
+	mm->statm_fd = mm->pagemap_fd = mm->maps_fd = -1;
 	mm->view.page_size = tracer->page_size;
 	mm->epoch = 1;
 	mm_open_files(mm, task->tid);
@@ -180,6 +190,7 @@ static void mm_free(struct ptrace_mm *mm)
 {
 	close_files(mm);
 	shadow_free(&mm->shadow);
+	growing_free(&mm->growing);
 	stacks_mm_free(mm);
 	runstacks_drop(mm->runs, mm->run_count);
 	free(mm->runs);

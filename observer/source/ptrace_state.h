@@ -7,6 +7,7 @@
 #include "event/event.h"
 #include "source/perf_faults.h"
 #include "source/ptrace_decode.h"
+#include "source/ptrace_growing.h"
 #include "source/ptrace_ring.h"
 #include "source/ptrace_runstacks.h"
 #include "source/ptrace_shadow.h"
@@ -73,9 +74,6 @@ struct ptrace_task {
 	char comm[EVENT_COMM_LEN];
 };
 
-/* Mappings that grow downward: the stack, and those made with MAP_GROWSDOWN. */
-#define GROWING_MAX 16
-
 /* An address space. What is booked, @level, is the opening and all rows so far. */
 struct ptrace_mm {
 	struct ptrace_mm *next, **link;
@@ -87,6 +85,7 @@ struct ptrace_mm {
 	pid_t fd_tid;	     /* whose files these are */
 	int statm_fd;	     /* -1: none */
 	int pagemap_fd;	     /* likewise */
+	int maps_fd;	     /* likewise; -1 also where it cannot be asked for one mapping (procfs_map_start) */
 	struct usage level;
 	struct usage last; /* level as last read */
 	uint64_t order;
@@ -105,9 +104,8 @@ struct ptrace_mm {
 	bool had_threads;	 /* more than one task has lived in it */
 	bool was_rushed;	 /* faults were booked while it ran, by pages that may have been newer */
 	uint64_t doubtful_pages; /* booked to a thread's faults though another cause of the same mm is possible */
-	uint64_t growing[GROWING_MAX];
-	unsigned int growing_count;
-	unsigned int measuring;	    /* calls under way whose effect is being measured: what changes now may be theirs */
+	struct growing growing;
+	unsigned int measuring;	    /* calls under way that have an effect: what changes now may be theirs */
 	struct ptrace_task *holder; /* of the token */
 	uint64_t holder_since_ns;
 	struct ptrace_task *queue; /* for the token, in order of arrival */

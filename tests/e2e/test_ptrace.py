@@ -339,8 +339,7 @@ def can_be_executed(program):
 def calls_of(done, placed=True):
     """The memory calls of each thread in order, from the second exec on (the first one is setarch's, at random addresses).
     Threads are numbered in the order in which they appear. An exec that succeeds has no registers left to tell by. Without
-    @placed, addresses are left out and the order of threads is that of what they do: chance decides who comes first. So is
-    VIRT: that a mapping of another thread has grown is known a moment before the fault that made it grow."""
+    @placed, addresses are left out and the order of threads is that of what they do: chance decides who comes first."""
     first, threads, numbers = min(done.books.ledgers), collections.defaultdict(list), {}
     for row in done.books.rows:
         if row["cause"] != "syscall" or not row["args"] or row["mm"] == first or row["name"].startswith("exec"):
@@ -350,7 +349,7 @@ def calls_of(done, placed=True):
         if not placed:
             args = {key: value for key, value in args.items() if "addr" not in key and key != "shmid"}
             ret = None if row["name"] in ("brk", "mmap", "mremap", "shmat") else ret
-        threads[thread].append((row["name"], args, ret, row["error"], row["virt"] if placed else None))
+        threads[thread].append((row["name"], args, ret, row["error"], row["virt"]))
     return threads if placed else dict(enumerate(sorted(threads.values(), key=repr)))
 
 

@@ -2,6 +2,7 @@
 #include "base/procfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -342,6 +343,29 @@ static void test_own_maps(void **state)
 	assert_int_equal(procfs_maps(getpid(), find_own_stack, NULL), 0);
 }
 
+static void test_map_start(void **state)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *at = mmap(NULL, 5 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	uint64_t start = 7;
+	int err;
+
+	(void)state;
+	assert_true(at != MAP_FAILED && fd >= 0);
+	assert_int_equal(munmap(at, page), 0);
+	assert_int_equal(munmap(at + 4 * page, page), 0);
+	err = procfs_map_start(fd, (uintptr_t)at + 2 * page, &start);
+	if (err != -ENOTTY) { /* Linux 6.11 or newer */
+		assert_int_equal(err, 0);
+		assert_int_equal(start, (uintptr_t)at + page);
+		assert_int_equal(procfs_map_start(fd, (uintptr_t)at, &start), -ENOENT);
+	}
+	assert_int_equal(start, err ? 7 : (uintptr_t)at + page);
+	close(fd);
+	munmap(at + page, 3 * page);
+}
+
 static void test_own_stat_and_links(void **state)
 {
 	struct buf exe = { 0 };
@@ -439,21 +463,14 @@ static void test_vanished(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_status),
-		cmocka_unit_test(test_status_without_mm),
-		cmocka_unit_test(test_status_refuses),
-		cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_stat_refuses),
-		cmocka_unit_test(test_rollup),
-		cmocka_unit_test(test_maps),
-		cmocka_unit_test(test_maps_refuse),
-		cmocka_unit_test(test_prefixes),
-		cmocka_unit_test(test_own_memory),
-		cmocka_unit_test(test_memory_is_exact),
-		cmocka_unit_test(test_own_maps),
-		cmocka_unit_test(test_own_stat_and_links),
-		cmocka_unit_test(test_tasks),
-		cmocka_unit_test(test_vanished),
+		cmocka_unit_test(test_status),	       cmocka_unit_test(test_status_without_mm),
+		cmocka_unit_test(test_status_refuses), cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_stat_refuses),   cmocka_unit_test(test_rollup),
+		cmocka_unit_test(test_maps),	       cmocka_unit_test(test_maps_refuse),
+		cmocka_unit_test(test_map_start),      cmocka_unit_test(test_prefixes),
+		cmocka_unit_test(test_own_memory),     cmocka_unit_test(test_memory_is_exact),
+		cmocka_unit_test(test_own_maps),       cmocka_unit_test(test_own_stat_and_links),
+		cmocka_unit_test(test_tasks),	       cmocka_unit_test(test_vanished),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

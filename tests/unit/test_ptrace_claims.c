@@ -199,23 +199,57 @@ static void test_fault_around(void **state)
 	close(fd);
 }
 
-static void test_growing_stack(void **state)
+/* Makes a mapping grow downward by @pages, at the area's page @at, far below what lies above it. */
+static void grow(size_t at, size_t pages)
+{
+	char *top = area + at * PAGE;
+
+	assert_int_equal(munmap(area, PAGES * PAGE), 0);
+	assert_ptr_equal(mmap(top, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0), top);
+	assert_int_equal(madvise(top, PAGE, MADV_NOHUGEPAGE), 0);
+	for (size_t i = 1; i <= pages; i++)
+		((volatile char *)top)[-(ssize_t)i * PAGE] = 1;
+	growing_free(&mm->growing);
+	assert_int_equal(growing_add(&mm->growing, (uint64_t)area + 2 * PAGE), 0); /* another one, which is gone */
+	assert_int_equal(growing_add(&mm->growing, (uint64_t)top), 0);
+}
+
+static int64_t grown_now(void)
+{
+	growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+	return growing_bytes(&mm->growing);
+}
+
+/* Each run below where a mapping began is what made it grow, whatever has become of VIRT meanwhile. */
+static void test_growing_mapping(void **state)
 {
 	(void)state;
-	touch(10, 14);
-	mm->growing[0] = (uint64_t)area + 14 * PAGE;
-	mm->growing[1] = (uint64_t)area + 40 * PAGE;
-	mm->growing_count = 2;
-	run_add(30, 31);
-	run_add(10, 14);
-	assert_int_equal(claims_growth(mm, 4 * PAGE), 4 * PAGE);
-	assert_int_equal(claims_growth(mm, 3 * PAGE), 0);
-	assert_int_equal(claim(4, 5, 0, CLAIM_SURE), 0);
-	assert_false(claims[0].grew);
-	assert_true(claims[1].grew);
-	assert_int_equal(claims[1].delta.virt, 4 * PAGE);
-	assert_int_equal(mm->growing[0], (uint64_t)area + 10 * PAGE);
-	assert_int_equal(mm->growing[1], (uint64_t)area + 40 * PAGE);
+	for (int64_t virt = -7; virt <= 4; virt += 11) {
+		grow(40, 4);
+		mm->tasks = 2;
+		run_add(30, 31);
+		run_add(37, 40);
+		assert_int_equal(grown_now(), 4 * PAGE);
+		assert_int_equal(claim(virt, 4, 0, CLAIM_SURE), 0);
+		assert_false(claims[0].grew);
+		assert_true(claims[1].grew);
+		assert_int_equal(claims[1].delta.virt, 3 * PAGE);
+		assert_int_equal(mm->growing.maps[1].booked, (uint64_t)area + 37 * PAGE);
+		assert_int_equal(grown_now(), PAGE); /* a fault that is not over */
+		growing_book(&mm->growing, 5 * PAGE);
+		assert_int_equal(mm->growing.maps[1].booked, (uint64_t)area + 36 * PAGE);
+		assert_int_equal(grown_now(), 0);
+		mm->run_count = 0;
+		mm->tasks = 1;
+	}
+}
+
+/* Where the kernel cannot be asked for one mapping, all of them are read. */
+static void test_growing_by_maps(void **state)
+{
+	close(mm->maps_fd);
+	mm->maps_fd = -1;
+	test_growing_mapping(state);
 }
 
 static void test_nothing_happened(void **state)
@@ -305,7 +339,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_pages_that_were_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_zero_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fault_around, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_growing_stack, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_growing_mapping, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_growing_by_maps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_happened, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sure_munmap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shared_munmap, setup, teardown),
