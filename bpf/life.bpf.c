@@ -96,8 +96,8 @@ int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
 	if (!id)
 		return 0;
 	path_send_text((u64)BPF_CORE_READ(bprm, filename), false);
+	code_update(id, 0); /* first, so that one of the records may wake the reader */
 	vmas_send(task, id);
-	code_update(id, 0);
 	return 0;
 }
 

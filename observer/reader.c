@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "reader.h"
 
+#include "codefile.h"
 #include "source/proc.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POLL_MS 100
 
@@ -59,12 +61,27 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Puts @event into the queue, with the file that names are to be read from. */
+static int event_put(struct reader *reader, const struct event *event)
+{
+	int fd = reader->config.options->stacks == STACKS_NONE ? -1 : codefile_open(event), err;
+	struct event with_file;
+
+	if (fd < 0)
+		return event_queue_put(reader->config.queue, event);
+	with_file = *event;
+	with_file.code_fd = &fd;
+	err = event_queue_put(reader->config.queue, &with_file);
+	close(fd);
+	return err;
+}
+
 static int on_event(void *ctx, const struct event *event)
 {
 	struct reader *reader = ctx;
 	int err = reader->sampler ? proc_sampler_note(reader->sampler, event) : 0;
 
-	return err ? err : event_queue_put(reader->config.queue, event);
+	return err ? err : event_put(reader, event);
 }
 
 static int sample_when_due(struct reader *reader)

@@ -114,11 +114,20 @@ static int open_by_name(const struct mapfile *map, struct stat *ret_stat)
 	return open_checked(map, map->path, ret_stat);
 }
 
+static int open_again(int fd, struct stat *ret_stat)
+{
+	int again = fstat(fd, ret_stat) ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return again < 0 ? -errno : again;
+}
+
 int mapfile_open(const struct mapfile *map, struct stat *ret_stat)
 {
 	char path[96];
 	int fd;
 
+	if (map->fd)
+		return open_again(*map->fd, ret_stat);
 	if (!map->inode && (!map->path || map->path[0] != '/'))
 		return -EINVAL;
 	snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, (int)map->pid, map->start, map->end);

@@ -16,9 +16,10 @@ struct mapfile {
 	const char *path;    /* NULL: not known */
 	uint64_t dev, inode; /* inode 0: neither is known */
 	bool foreign;	     /* the process sees other files than we: @path means nothing to us */
+	const int *fd;	     /* it is open already; NULL: it is not, that is known */
 };
 
-/* Opens it: by /proc/PID/map_files, below /proc/PID/root, by its path, once the process is gone, and by /proc/PID/exe. Only
+/* Opens it, or takes another descriptor of what is open: by /proc/PID/map_files, below /proc/PID/root, by its path, once the process is gone, and by /proc/PID/exe. Only
  * regular files are opened, and only the right one as far as that can be told. A descriptor with *@ret_stat filled, or -errno. */
 int mapfile_open(const struct mapfile *map, struct stat *ret_stat);
 

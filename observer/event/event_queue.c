@@ -4,6 +4,7 @@
 #include "base/buf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,11 +17,14 @@
 /* So much is put before it is handed over without being told to. */
 #define BATCH_BYTES (64u << 10)
 #define ALIGNMENT   8u
+/* Files that are kept open for events at most. */
+#define FILES_MAX   128u
 
 /* An event as it lies in the queue. Behind it are its frames: their addresses, then for each whether it is exact; then its
  * strings, each with its NUL. */
 struct entry {
 	size_t bytes; /* with all that */
+	int code_fd;  /* what the event's points to; -1: none */
 	struct event event;
 };
 
@@ -28,12 +32,14 @@ struct entry {
 struct batch {
 	struct batch *next;
 	struct buf entries;
+	unsigned int files; /* open for them */
 };
 
 struct event_queue {
 	size_t bytes_max, batch_bytes;
 	int ready_fd; /* an eventfd: something is there, or it is over */
 	atomic_bool abandoned;
+	atomic_uint files;     /* open for events */
 	struct batch *filling; /* the putter's; NULL: none yet */
 	/* The taker's. */
 	struct batch *done; /* to be given back */
@@ -69,11 +75,28 @@ struct event_queue *event_queue_new(size_t bytes_max)
 	return queue;
 }
 
-static void batches_free(struct batch *batch)
+/* Has @batch be empty. */
+static void batch_clear(struct event_queue *queue, struct batch *batch)
+{
+	for (size_t at = 0; batch->files;) {
+		const struct entry *entry = (const struct entry *)(batch->entries.data + at);
+
+		at += entry->bytes;
+		if (entry->code_fd < 0)
+			continue;
+		close(entry->code_fd);
+		atomic_fetch_sub(&queue->files, 1);
+		batch->files--;
+	}
+	buf_reset(&batch->entries);
+}
+
+static void batches_free(struct event_queue *queue, struct batch *batch)
 {
 	while (batch) {
 		struct batch *next = batch->next;
 
+		batch_clear(queue, batch);
 		buf_free(&batch->entries);
 		free(batch);
 		batch = next;
@@ -87,10 +110,10 @@ void event_queue_free(struct event_queue *queue)
 	close(queue->ready_fd);
 	pthread_cond_destroy(&queue->room);
 	pthread_mutex_destroy(&queue->lock);
-	batches_free(queue->filling);
-	batches_free(queue->first);
-	batches_free(queue->done);
-	batches_free(queue->spare);
+	batches_free(queue, queue->filling);
+	batches_free(queue, queue->first);
+	batches_free(queue, queue->done);
+	batches_free(queue, queue->spare);
 	free(queue->frames);
 	free(queue);
 }
@@ -134,8 +157,22 @@ static char *string_put(char *at, const char *string)
 	return at + size;
 }
 
-/* Appends a copy of @event to @buf. 0 or -ENOMEM. */
-static int entry_put(struct buf *buf, const struct event *event)
+/* A descriptor of the queue's own of the file that @event maps; -1: there is none. */
+static int file_put(struct event_queue *queue, const struct event *event)
+{
+	int fd = -1;
+
+	if (event->code_fd && atomic_load(&queue->files) < FILES_MAX)
+		fd = fcntl(*event->code_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0) {
+		atomic_fetch_add(&queue->files, 1);
+		queue->filling->files++;
+	}
+	return fd;
+}
+
+/* Appends a copy of @event to what is being filled. 0 or -ENOMEM. */
+static int entry_put(struct event_queue *queue, const struct event *event)
 {
 	size_t frames = frames_of(event), bytes = sizeof(struct entry) + frames * (sizeof(uint64_t) + 1);
 	const char **strings[STRINGS_MAX];
@@ -146,10 +183,11 @@ static int entry_put(struct buf *buf, const struct event *event)
 	for (unsigned int i = 0; i < count; i++)
 		bytes += *strings[i] ? strlen(*strings[i]) + 1 : 0;
 	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	entry = (struct entry *)buf_reserve(buf, bytes);
+	entry = (struct entry *)buf_reserve(&queue->filling->entries, bytes);
 	if (!entry)
 		return -ENOMEM;
 	entry->bytes = bytes;
+	entry->code_fd = file_put(queue, event);
 	entry->event = *event;
 	at = (char *)(entry + 1);
 	for (size_t i = 0; i < frames; i++, at += sizeof(uint64_t))
@@ -158,7 +196,7 @@ static int entry_put(struct buf *buf, const struct event *event)
 		*at++ = event->change.stack[i].exact ? 1 : 0;
 	for (unsigned int i = 0; i < count; i++)
 		at = *strings[i] ? string_put(at, *strings[i]) : at;
-	buf->len += bytes;
+	queue->filling->entries.len += bytes;
 	return 0;
 }
 
@@ -183,6 +221,7 @@ static int entry_restore(struct event_queue *queue, struct entry *entry)
 	}
 	if (frames)
 		entry->event.change.stack = queue->frames;
+	entry->event.code_fd = entry->code_fd < 0 ? NULL : &entry->code_fd;
 	at = exact + frames;
 	count = strings_of(&entry->event, strings);
 	for (unsigned int i = 0; i < count; i++) {
@@ -233,7 +272,7 @@ int event_queue_put(void *queue_, const struct event *event)
 		return -ECANCELED;
 	if (!queue->filling)
 		queue->filling = calloc(1, sizeof(*queue->filling));
-	if (!queue->filling || entry_put(&queue->filling->entries, event))
+	if (!queue->filling || entry_put(queue, event))
 		return -ENOMEM;
 	if (queue->filling->entries.len >= queue->batch_bytes)
 		hand_over(queue);
@@ -316,7 +355,7 @@ int event_queue_take(struct event_queue *queue, int timeout_ms, event_fn fn, voi
 		next = batch->next;
 		if (!err)
 			err = batch_deliver(queue, batch, fn, ctx);
-		buf_reset(&batch->entries);
+		batch_clear(queue, batch);
 		batch->next = queue->done;
 		queue->done = batch;
 	}

@@ -16,7 +16,8 @@ struct event_queue *event_queue_new(size_t bytes_max);
 /* Frees it; NULL is legal. */
 void event_queue_free(struct event_queue *queue);
 
-/* Puts a copy of @event, of whose frames it keeps what a source gives; waits while the queue is full. 0; -ENOMEM; -ECANCELED
+/* Puts a copy of @event, of whose frames it keeps what a source gives, with a descriptor of its own of the file, unless too many
+ * are open; waits while the queue is full. 0; -ENOMEM; -ECANCELED
  * once the queue is abandoned. It has the type of an event_fn. */
 int event_queue_put(void *queue, const struct event *event);
 

@@ -163,6 +163,7 @@ static int note_vma(struct names_mm *mm, const struct event *event)
 		.dev = vma->dev,
 		.inode = vma->inode,
 		.foreign = mm->foreign,
+		.fd = event->code_fd,
 	};
 
 	if (!(vma->prot & PROT_EXEC) || vma->start >= vma->end)
@@ -174,15 +175,22 @@ static int note_vma(struct names_mm *mm, const struct event *event)
 	return add_module(mm, &map, vma->offset);
 }
 
-/* What is code in [@start, @end) now. */
-static int note_range(struct names_mm *mm, pid_t pid, const struct vmap *vmap, uint64_t start, uint64_t end)
+/* What is code in [@start, @end) now. What @event has mapped there may be open. */
+static int note_range(struct names_mm *mm, const struct event *event, const struct vmap *vmap, uint64_t start,
+		      uint64_t end)
 {
 	struct vmap_range range = { .end = start };
+	const char *mapped = event->change.text;
 	int err = 0;
 
 	while (!err && range.end < end && vmap_next(vmap, range.end, &range) && range.start < end) {
 		const struct mapfile map = {
-			.pid = pid, .start = range.start, .end = range.end, .path = range.path, .foreign = mm->foreign
+			.pid = event->pid,
+			.start = range.start,
+			.end = range.end,
+			.path = range.path,
+			.foreign = mm->foreign,
+			.fd = mapped && range.path && !strcmp(range.path, mapped) ? event->code_fd : NULL,
 		};
 
 		if ((range.prot & PROT_EXEC) && range.path)
@@ -207,7 +215,7 @@ static int note_change(struct names_mm *mm, const struct event *event, const str
 		return 0;
 	if (!(prot & PROT_EXEC) || !bytes || start + bytes < start)
 		return 0;
-	return note_range(mm, event->pid, vmap, start, start + bytes);
+	return note_range(mm, event, vmap, start, start + bytes);
 }
 
 int names_note(struct names_mm *mm, const struct event *event, const struct vmap *vmap)

@@ -85,13 +85,13 @@ static int ring_record(void *ctx, void *record, size_t size)
 	return bpf->error;
 }
 
-/* Takes what was decoded, on its way to whoever looks. */
+/* Takes what was decoded. Whoever looks comes first: files are waiting to be opened before their process ends. */
 static int on_decoded(void *ctx, const struct event *event)
 {
 	struct bpf_source *bpf = ctx;
-	int err = bpf->stacks ? bpf_stacks_event(bpf->stacks, event) : 0;
+	int err = bpf->fn(bpf->ctx, event);
 
-	return err ? err : bpf->fn(bpf->ctx, event);
+	return !err && bpf->stacks ? bpf_stacks_event(bpf->stacks, event) : err;
 }
 
 /* Delivers all that is there. Returns the number of records, or -errno. */

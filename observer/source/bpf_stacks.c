@@ -247,6 +247,18 @@ static void code_close(struct bpf_stacks *stacks, uint64_t mm)
 	code_free(code);
 }
 
+/* What is mapped as code now. Its file is opened at once, as long as the process lives. */
+static int map_take(struct bpf_stacks *stacks, struct code *code, const struct unwind_mapping *mapping)
+{
+	int err = unwind_space_map(code->space, mapping);
+	struct unwind_map *map = space_find(code->space, mapping->start);
+
+	code_change(stacks, code);
+	if (!err && map)
+		(void)space_file(code->space, map);
+	return err;
+}
+
 static int vma_take(struct bpf_stacks *stacks, struct code *code, const struct event_vma *vma)
 {
 	struct unwind_mapping mapping = { .start = vma->start,
@@ -259,8 +271,7 @@ static int vma_take(struct bpf_stacks *stacks, struct code *code, const struct e
 
 	if (!(vma->prot & PROT_EXEC))
 		return 0;
-	code_change(stacks, code);
-	return unwind_space_map(code->space, &mapping);
+	return map_take(stacks, code, &mapping);
 }
 
 static int mmap_take(struct bpf_stacks *stacks, struct code *code, const struct event *event)
@@ -284,8 +295,7 @@ static int mmap_take(struct bpf_stacks *stacks, struct code *code, const struct 
 					   .path = change->text };
 	if (!(mapping.prot & PROT_EXEC) && !unwind_space_has(code->space, mapping.start, mapping.end))
 		return 0;
-	code_change(stacks, code);
-	return unwind_space_map(code->space, &mapping);
+	return map_take(stacks, code, &mapping);
 }
 
 /* What a call that succeeded did to the code of its mm. */

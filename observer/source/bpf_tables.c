@@ -159,16 +159,21 @@ static void file_publish(struct bpf_tables *tables, const struct unwind_file *fi
 	bpf_map_update_elem(tables->known_fd, &key, &known, BPF_ANY);
 }
 
-/* Compiles @file and hands it to the programs as @out, the state last. */
+/* Compiles @file and hands it to the programs as @out, the state last. Where that is too much for them it stays unknown, so that
+ * stacks are copied. */
 static void object_publish(struct bpf_tables *tables, const struct unwind_file *file, struct wire_object *out)
 {
 	struct wire_object object = { .state = OBJECT_BARE };
 	struct table *table = NULL;
+	int err = file->usable ? table_compile(&file->object, &table) : -ENODATA;
 
-	if (file->usable && !table_compile(&file->object, &table) &&
-	    !table_write(table, tables->page_count, page_at, tables, &object))
+	if (!err)
+		err = table_write(table, tables->page_count, page_at, tables, &object);
+	if (!err)
 		tables->page_count += table_pages(table);
 	table_free(table);
+	if (err && err != -ENODATA)
+		return;
 	memcpy((char *)out + sizeof(out->state), (char *)&object + sizeof(object.state),
 	       sizeof(object) - sizeof(object.state));
 	__atomic_store_n(&out->state, object.state, __ATOMIC_RELEASE);

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Names of call chains, from the running program to every report, and from a recording when the program is long gone."""
 
+import fcntl
 import glob
 import http.server
 import os
@@ -17,6 +18,7 @@ from chains import CHAINS, PLUGIN
 from harness import HEAPTRACE, PYTHON, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
+F_SETPIPE_SZ = 1031  # of linux/fcntl.h
 BLOCKS = 5
 BLOCK = 400 * 1024
 
@@ -159,6 +161,45 @@ def whose_file(t, source):
         if t.balanced(done, f"{what}: books balance"):
             check_rows(t, done.books.rows, what)
         shutil.copy(kept, program)
+
+
+def is_over(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def leads_to(descriptor, path):
+    try:
+        return os.readlink(descriptor) == path
+    except OSError:
+        return False
+
+
+@case()
+def report_that_waits(t, source):
+    """A file without a name is opened when it is mapped, not when the report comes to that: by then the process has ended."""
+    program, path = compiled("callers", "-static"), new_path()
+    script = f"for i in 1 2 3 4 5 6 7 8; do /bin/true; done; exec 9<{program}; rm {program}; exec /proc/self/fd/9"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(pipe, F_SETPIPE_SZ, 4096)
+    with Process([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--stacks", "dwarf", "--", "sh", "-c", script]) as observer:
+        folder_of = f"/proc/{observer.pid}/fd/*"
+        wait_until(lambda: any(leads_to(fd, program + " (deleted)") for fd in glob.glob(folder_of)), "the program's file to be open")
+        with open(f"/proc/{observer.pid}/task/{observer.pid}/children", encoding="utf-8") as file:
+            pids = file.read().split()
+        observer.popen.stdin.close()
+        wait_until(lambda: any(is_over(pid) for pid in pids), "the program to end")
+        os.set_blocking(pipe, True)
+        with os.fdopen(pipe, "rb") as file, open(path + ".jsonl", "wb") as copy:
+            shutil.copyfileobj(file, copy)
+        observer.popen.stdin = None
+        done = Run(*observer.finish(), path + ".jsonl")
+    if t.balanced(done):
+        check_rows(t, done.books.rows, "report")
 
 
 @case()

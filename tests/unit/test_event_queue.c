@@ -4,13 +4,17 @@
 
 #include "event/memcalls.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -181,12 +185,72 @@ static void abandoned(void **state)
 	event_queue_free(queue);
 }
 
+static unsigned int open_files(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned int count = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* Counts the events that come with the file of *@ctx, and stops after the third. */
+static int on_mapped(void *ctx, const struct event *event)
+{
+	struct stat *wanted = ctx, got;
+
+	if (!event->code_fd)
+		return 0;
+	assert_int_equal(fstat(*event->code_fd, &got), 0);
+	assert_int_equal(got.st_ino, wanted->st_ino);
+	return ++wanted->st_nlink == 3 ? -EINTR : 0;
+}
+
+/* An event's file is open while it is delivered, if the putter has closed it or not, and no longer. Not all have one, where they are
+ * many. */
+static void keeps_files(void **state)
+{
+	struct event_queue *queue = event_queue_new(1u << 20);
+	unsigned int before = open_files();
+	struct stat status;
+	int result = 0;
+
+	(void)state;
+	assert_non_null(queue);
+	for (unsigned int i = 0; i < 1000; i++) {
+		int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+		struct event event = { .kind = EVENT_VMA, .code_fd = i ? &fd : NULL };
+
+		assert_int_equal(fstat(fd, &status), 0);
+		assert_int_equal(event_queue_put(queue, &event), 0);
+		close(fd);
+	}
+	assert_in_range(open_files(), before + 3, before + 500);
+	status.st_nlink = 0;
+	assert_int_equal(event_queue_take(queue, NO_WAIT, on_mapped, &status, &result), -EINTR);
+	assert_int_equal(status.st_nlink, 3);
+	assert_int_equal(open_files(), before);
+	for (unsigned int i = 0; i < 10; i++) {
+		const int fd = STDIN_FILENO;
+		const struct event event = { .kind = EVENT_VMA, .code_fd = &fd };
+
+		assert_int_equal(event_queue_put(queue, &event), 0);
+	}
+	assert_int_equal(open_files(), before + 10);
+	event_queue_free(queue);
+	assert_true(open_files() <= before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_out_as_it_went_in),
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(abandoned),
+		cmocka_unit_test(keeps_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
