@@ -134,7 +134,7 @@ static struct slab_page *refill(struct slab_shard *shard, unsigned int index)
 }
 
 /* The lowest free block of @page, which has one. */
-static char *page_pop(struct slab_page *page)
+static inline __attribute__((always_inline)) char *page_pop(struct slab_page *page)
 {
 	unsigned int word = 0;
 	unsigned int bit;
@@ -165,12 +165,13 @@ static inline void *take_block(struct slab_shard *shard, struct slab_page *page,
 /* The rest of small_alloc where the current page has no block. */
 static __attribute__((noinline)) void *small_alloc_slow(struct slab_shard *shard, unsigned int index, bool taken)
 {
-	struct slab_page *page;
+	struct slab_page *page = NULL;
 	void *ptr;
 
-	if (!shard->classes[index].partial && !shard->empty)
-		shard = shard_for_page(shard, &taken);
-	page = current_page(shard, index);
+	if (!shard->classes[index].partial && !shard->empty) {
+		shard = shard_for_page(shard, taken);
+		page = current_page(shard, index);
+	}
 	if (!page)
 		page = refill(shard, index);
 	ptr = page ? take_block(shard, page, index) : NULL;
@@ -180,8 +181,8 @@ static __attribute__((noinline)) void *small_alloc_slow(struct slab_shard *shard
 
 static void *small_alloc(unsigned int index)
 {
-	bool taken;
-	struct slab_shard *shard = shard_lock_mine(&taken);
+	bool taken = !SLAB_SINGLE_THREADED;
+	struct slab_shard *shard = shard_lock_mine(taken);
 	struct slab_page *page = current_page(shard, index);
 	void *ptr;
 
@@ -195,12 +196,12 @@ static void *small_alloc(unsigned int index)
 static void *run_alloc(size_t size)
 {
 	unsigned int count = (unsigned int)((size + SLAB_PAGE_BYTES - 1) / SLAB_PAGE_BYTES);
-	bool taken;
-	struct slab_shard *shard = shard_lock_mine(&taken);
+	bool taken = !SLAB_SINGLE_THREADED;
+	struct slab_shard *shard = shard_lock_mine(taken);
 	struct slab_page *page;
 
 	if (shard->regions.kept < count)
-		shard = shard_for_page(shard, &taken);
+		shard = shard_for_page(shard, taken);
 	page = pages_take(&shard->regions, shard, count);
 	if (page) {
 		page->kind = PAGE_RUN;
@@ -264,11 +265,11 @@ static __attribute__((noinline)) void give(struct slab_shard *shard, struct slab
 static void page_emptied(struct slab_shard *shard, struct slab_class *class, struct slab_page *page)
 {
 	if (page == class->current) {
-		shard->empty |= 1U << page->class;
-		shard->regions.reserved++;
-		if (pages_may_keep(&shard->regions, 0))
+		if (pages_may_reserve(&shard->regions)) {
+			shard->empty |= 1U << page->class;
+			shard->regions.reserved++;
 			return;
-		empty_clear(shard, page->class);
+		}
 		class->current = NULL;
 	} else if (page->listed) {
 		partial_remove(class, page);

@@ -297,19 +297,24 @@ void regions_set_keep(size_t pages)
 	atomic_store_explicit(&keep_base, pages, memory_order_relaxed);
 }
 
-/* What may be kept or reserved. A part of what is in use comes on top: it makes busy programs fast, and falls to nothing
+/* What may be kept or reserved, where @reserved is. A part of what is in use comes on top: it makes busy programs fast, and falls to nothing
  * as they free. */
-static size_t keep_limit(const struct region_list *list)
+static size_t keep_limit(const struct region_list *list, size_t reserved)
 {
 	size_t base = atomic_load_explicit(&keep_base, memory_order_relaxed);
-	bool idle = list->used == list->reserved;
+	bool idle = list->used == reserved;
 
 	return base == 0 || (idle && !list->keeps_idle) ? 0 : base + list->used / REGION_KEEP_PART;
 }
 
 bool pages_may_keep(const struct region_list *list, size_t count)
 {
-	return list->kept + list->reserved + count <= keep_limit(list);
+	return list->kept + list->reserved + count <= keep_limit(list, list->reserved);
+}
+
+bool pages_may_reserve(const struct region_list *list)
+{
+	return list->kept + list->reserved + 1 <= keep_limit(list, list->reserved + 1);
 }
 
 /* Nothing of @region is in use any more. One such region may stay for its kept pages. */
@@ -336,7 +341,7 @@ void pages_give(struct region_list *list, struct slab_page *page, unsigned int c
 		queue_add(list, QUEUE_FREE, region);
 	region->free_pages += count;
 	list->used -= count;
-	limit = keep_limit(list);
+	limit = keep_limit(list, list->reserved);
 	if (pages_may_keep(list, count))
 		keep_pages(list, region, first, count);
 	else if (region->free_pages < DATA_PAGES || keeps_a_page(region))

@@ -104,8 +104,11 @@ struct slab_page *pages_take(struct region_list *list, struct slab_shard *shard,
  * beyond the limit, which falls with the pages in use. Unmaps the region where nothing of it is left. */
 void pages_give(struct region_list *list, struct slab_page *page, unsigned int count);
 
-/* Whether @count more pages may be kept or reserved; with 0, whether what is is within the limit. */
+/* Whether @count more pages may be kept; with 0, whether what is kept and reserved is within the limit. */
 bool pages_may_keep(const struct region_list *list, size_t count);
+
+/* Whether one more page of those in use may be reserved. */
+bool pages_may_reserve(const struct region_list *list);
 
 /* Gives back kept pages until @left are left, and the regions that are empty then. The number of pages. */
 size_t regions_trim(struct region_list *list, size_t left);

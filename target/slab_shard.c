@@ -66,19 +66,20 @@ static bool lock_other_common(void)
 	return false;
 }
 
-struct slab_shard *shard_lock_other(bool *taken)
+struct slab_shard *shard_lock_other(bool threads)
 {
 	if (!shard_mine) {
 		shard_own = &shards[atomic_fetch_add(&next_shard, 1) % SLAB_SHARDS];
 		shard_mine = common_shard(shard_own, 0);
-		*taken = slab_lock_begin(&shard_mine->lock);
+		if (threads)
+			slab_lock_take(&shard_mine->lock);
 	} else if (!is_common(shard_mine) || !lock_other_common()) {
 		slab_lock_take(&shard_mine->lock);
 	}
 	return shard_mine;
 }
 
-struct slab_shard *shard_for_page(struct slab_shard *shard, bool *taken)
+struct slab_shard *shard_for_page(struct slab_shard *shard, bool threads)
 {
 	struct slab_shard *next = shard;
 
@@ -89,9 +90,10 @@ struct slab_shard *shard_for_page(struct slab_shard *shard, bool *taken)
 		next = common_shard(shard, 0);
 	}
 	if (next != shard) {
-		slab_lock_end(&shard->lock, *taken);
 		shard_mine = next;
-		*taken = slab_lock_begin(&next->lock);
+		slab_lock_end(&shard->lock, threads);
+		if (threads)
+			slab_lock_take(&next->lock);
 	}
 	return next;
 }

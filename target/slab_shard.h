@@ -40,21 +40,20 @@ struct slab_shard *shard_at(unsigned int index);
 extern __thread struct slab_shard *shard_mine __attribute__((tls_model("initial-exec")));
 
 /* The slow path of shard_lock_mine: the thread has no shard yet, or it is locked. */
-struct slab_shard *shard_lock_other(bool *taken);
+struct slab_shard *shard_lock_other(bool threads);
 
-/* Locks the shard where this thread allocates. @taken is for slab_lock_end. */
-static inline struct slab_shard *shard_lock_mine(bool *taken)
+/* Locks the shard where this thread allocates, if there are other @threads; that is what slab_lock_end has to be told. */
+static inline struct slab_shard *shard_lock_mine(bool threads)
 {
 	struct slab_shard *shard = shard_mine;
 
-	*taken = !SLAB_SINGLE_THREADED;
-	if (!shard || (*taken && !slab_lock_try(&shard->lock)))
-		return shard_lock_other(taken);
+	if (!shard || (threads && !slab_lock_try(&shard->lock)))
+		return shard_lock_other(threads);
 	return shard;
 }
 
 /* A page is wanted, and @shard, where this thread allocates, has none at hand. The shard to take it from, locked in the
  * place of @shard. */
-struct slab_shard *shard_for_page(struct slab_shard *shard, bool *taken);
+struct slab_shard *shard_for_page(struct slab_shard *shard, bool threads);
 
 #endif
