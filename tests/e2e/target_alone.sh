@@ -59,7 +59,8 @@ for mark in d.get("marks", []):
     if mark.get("size") is not None:
         blocks[-1][mark["step"]] = mark
 def change(block, first, last, part):
-    return block[last][part] - block[first][part]
+    """0 of what is not known: where status lags, smaps_rollup is read, which has files and shared memory in rss alone."""
+    return (block[last][part] or 0) - (block[first][part] or 0)
 def whole(block):
     return max(1, -(-block["size"] // P)) * P
 END
