@@ -57,6 +57,7 @@ enum walk_end {
 	WALK_STOPPED, /* nothing is known further up */
 	WALK_UNKNOWN, /* user space may know more */
 	WALK_MADE,    /* no file's code, but made at run time: it has no rules */
+	WALK_BARE,    /* code of a file that has no rules */
 };
 
 /* What a walk depends on, besides the code: the words of the stack that it has read, and registers as they were when it
@@ -79,9 +80,10 @@ struct walk_frame {
 	u64 cfa;
 	u64 slot; /* where the innermost frame's return address lies, 0 = nowhere */
 	struct wire_rule rule;
-	u32 known; /* bits of the registers that are known */
-	u32 exact; /* pc is the next instruction's address, not the end of a call */
-	u32 outer; /* it is not the innermost one */
+	u32 known;   /* bits of the registers that are known */
+	u32 exact;   /* pc is the next instruction's address, not the end of a call */
+	u32 outer;   /* it is not the innermost one */
+	u32 guessed; /* an inner one's caller was, so that one may be missing */
 	struct walk_words words;
 	/* A piece of the stack that has been read. */
 	u64 window_from;
@@ -128,8 +130,10 @@ __noinline int rule_find(struct walk_frame *frame, u32 index, u64 pc)
 
 	if (!frame || !object || object->state == OBJECT_UNKNOWN)
 		return WALK_UNKNOWN;
+	if (object->state != OBJECT_READY)
+		return WALK_BARE;
 	pc -= object->base;
-	if (object->state != OBJECT_READY || pc >= ~0u)
+	if (pc >= ~0u)
 		return WALK_STOPPED;
 	if (object->depth > 2) {
 		page = page_get(object->level[2]);

@@ -11,9 +11,9 @@
 #if defined(__TARGET_ARCH_x86)
 
 /* Same code: a fault within this many bytes of the last one's instruction, in the same frame. */
-#define CODE_NEAR 128
-#define JIT_FRAME (1u << 20) /* a frame that only a frame pointer tells is no larger */
-#define USER_CS	  0x33	     /* 64-bit code; __USER_CS of arch/x86/include/asm/segment.h */
+#define CODE_NEAR     128
+#define GUESSED_FRAME (1u << 20) /* a frame that only a frame pointer tells is no larger */
+#define USER_CS	      0x33	 /* 64-bit code; __USER_CS of arch/x86/include/asm/segment.h */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -95,20 +95,33 @@ static __always_inline u32 rule_get(struct walk *walk, struct wire_space *space,
 	return end;
 }
 
+/* From a frame whose code has no rules to its caller: made code keeps frame pointers where anything helps; a file's code may,
+ * as Go's does, or not. */
+static __always_inline u32 guess_step(struct walk *walk, bool is_made)
+{
+	struct walk_frame *frame = &walk->frame;
+	u64 rbp = frame->regs[STACK_RBP];
+
+	/* Where a guess has led out of all code, that was no address. */
+	if (is_made && frame->guessed) {
+		walk->stack.count--;
+		return WALK_STOPPED;
+	}
+	register_note(frame, STACK_RBP);
+	if (!rbp || rbp - frame->regs[STACK_RSP] > GUESSED_FRAME)
+		return WALK_STOPPED;
+	frame->guessed |= !is_made;
+	return pointer_step(frame);
+}
+
 static __always_inline u32 rule_step(struct walk *walk, struct wire_space *space)
 {
 	struct walk_frame *frame = &walk->frame;
 	u32 end = rule_get(walk, space, frame->pc - !frame->exact);
 
-	if (end == WALK_ON)
-		return caller_find(frame);
-	if (end != WALK_MADE)
-		return end;
-	/* Such code keeps frame pointers where anything helps. */
-	register_note(frame, STACK_RBP);
-	if (!frame->regs[STACK_RBP] || frame->regs[STACK_RBP] - frame->regs[STACK_RSP] > JIT_FRAME)
-		return WALK_STOPPED;
-	return pointer_step(frame);
+	if (end == WALK_MADE || end == WALK_BARE)
+		return guess_step(walk, end == WALK_MADE);
+	return end == WALK_ON ? caller_find(frame) : end;
 }
 
 /* Notes the frame that the walk has come to. */
@@ -168,6 +181,7 @@ static __always_inline void frame_begin(struct walk *walk)
 	frame->known = 0xffff;
 	frame->exact = 1;
 	frame->outer = 0;
+	frame->guessed = 0;
 	frame->slot = 0;
 	frame->words.from = frame->regs[STACK_RSP];
 	frame->words.count = 0;
@@ -223,7 +237,7 @@ static __noinline u64 stack_send(struct walk *walk)
 	u32 count = stack->count, one = 1;
 	u64 id;
 
-	stack->complete = walk->end == WALK_WHOLE;
+	stack->complete = walk->end == WALK_WHOLE && !walk->frame.guessed;
 	id = stack->id = stack_hash(stack->id, stack->complete) & ~STACK_ID_COPY;
 	if (bpf_map_lookup_elem(&sent_stacks, &id))
 		return id;

@@ -160,6 +160,21 @@ def stripped(t, source):
 
 
 @case("stacks")
+def without_rules(t, source):
+    """A program that says nothing of its frames: its frame pointers lead on, but it may be that a function keeps none."""
+    path, bare = build("-O0 -fno-omit-frame-pointer"), new_path()
+    subprocess.run(["objcopy", "-R", ".eh_frame", "-R", ".eh_frame_hdr", path, bare], check=True)
+    done = observe(source, [bare])
+    if not t.balanced(done):
+        return
+    symbols = Symbols(path, done.out)
+    for pages in (201, 202, 204):
+        rows = rows_of(done, pages)
+        t.equal([symbols.chain(frames_of(row)) for row in rows], [CHAINS[pages].split()], f"{CHAINS[pages][:40]}", rows)
+        t.ok(rows and not rows[0]["stack_complete"], "it is not said to be complete")
+
+
+@case("stacks")
 def cxx(t, source):
     for flags in ("-O0", "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls"):
         path = build(flags, main="chains_cxx.cc")
