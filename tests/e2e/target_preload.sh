@@ -355,9 +355,13 @@ same "python3: strings, json, zlib, sqlite in memory, threads, a child" python3 
 
 # CPython's own tests. On slab each of its objects is a block. On operator only what is larger than 512 bytes is, as it has
 # by default: 10 us a block are 22 s for the 2.2 million of test_list (docs/PERFORMANCE.md).
-if python3 -c 'import test.test_dict' 2>"$tmp/err"; then
+python=''
+for each in /usr/bin/python3 python3; do
+    "$each" -c 'import test.test_dict' 2>/dev/null && python=$each
+done
+if [ -n "$python" ]; then
     for each in slab:malloc operator:default; do
-        PYTHONMALLOC=${each#*:} on "${each%:*}" python3 -B -m test -q --tempdir "$tmp" test_list test_dict test_zlib
+        PYTHONMALLOC=${each#*:} on "${each%:*}" "$python" -B -m test -q --tempdir "$tmp" test_list test_dict test_zlib
         result $? "${each%:*}: CPython's own tests of lists, dictionaries and zlib pass"
     done
 else
