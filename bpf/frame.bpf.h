@@ -6,12 +6,12 @@
 
 #include "bpf/wire_stack.h"
 
-#define WALK_WORDS   64
-#define WALK_SPAN    4096u
-#define WINDOW_BELOW 56u
-#define WINDOW_BYTES 256u
+#define WALK_WORDS   64	   /* words of the stack that a kept walk may depend on */
+#define WALK_SPAN    4096u /* and bytes from its top that they lie in */
+#define WINDOW_BELOW 56u   /* bytes that are read below what is wanted: six registers and the return address */
+#define WINDOW_BYTES 256u  /* and in all */
 #define RULE_SLOTS   512
-#define RULE_SHIFT   55
+#define RULE_SHIFT   55 /* what a hash of 64 bits is shifted by to be the number of a slot */
 
 struct table_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
