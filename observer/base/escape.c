@@ -112,6 +112,20 @@ static void add_json_steering(struct buf *buf, uint32_t value)
 	buf_add(buf, escaped, sizeof(escaped));
 }
 
+/* Adds @len bytes in quotes. */
+static void add_plain(struct buf *buf, const char *str, size_t len)
+{
+	char *at = buf_reserve(buf, len + 2);
+
+	if (!at)
+		return;
+	at[0] = '"';
+	memcpy(at + 1, str, len);
+	at[len + 1] = '"';
+	at[len + 2] = '\0';
+	buf->len += len + 2;
+}
+
 void escape_json(struct buf *buf, const char *str)
 {
 	const unsigned char *at = (const unsigned char *)str, *plain;
@@ -120,8 +134,15 @@ void escape_json(struct buf *buf, const char *str)
 		buf_add(buf, "null", 4);
 		return;
 	}
+	while (is_plain(*at))
+		at++;
+	plain = (const unsigned char *)str;
+	if (!*at) { /* as a rule */
+		add_plain(buf, str, (size_t)(at - plain));
+		return;
+	}
 	buf_add_char(buf, '"');
-	for (plain = at; *at;) {
+	while (*at) {
 		uint32_t value = 0;
 		size_t len;
 

@@ -64,6 +64,7 @@ enum recording_presence {
 
 struct recording_key {
 	const char *name;
+	size_t name_len;
 	enum recording_type type;
 	enum recording_presence presence;
 	size_t offset;	     /* in struct event */

@@ -4,6 +4,7 @@
 #define HEAPTRACE_JSON_H
 
 #include "base/buf.h"
+#include "base/escape.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,16 +35,74 @@ static inline void json_key(struct buf *buf, const char *key)
 }
 
 /* Begin and end an object or an array. @key is a literal that needs no escaping, NULL within an array or on top. */
-void json_open_object(struct buf *buf, const char *key);
-void json_close_object(struct buf *buf);
-void json_open_array(struct buf *buf, const char *key);
-void json_close_array(struct buf *buf);
+static inline void json_open_object(struct buf *buf, const char *key)
+{
+	json_key(buf, key);
+	buf_add_char(buf, '{');
+}
+
+static inline void json_close_object(struct buf *buf)
+{
+	buf_add_char(buf, '}');
+}
+
+static inline void json_open_array(struct buf *buf, const char *key)
+{
+	json_key(buf, key);
+	buf_add_char(buf, '[');
+}
+
+static inline void json_close_array(struct buf *buf)
+{
+	buf_add_char(buf, ']');
+}
 
 /* Add one value; @key as above. json_str() escapes, and writes null for NULL. */
-void json_str(struct buf *buf, const char *key, const char *value);
-void json_bool(struct buf *buf, const char *key, bool value);
+static inline void json_str(struct buf *buf, const char *key, const char *value)
+{
+	json_key(buf, key);
+	escape_json(buf, value);
+}
 
-/* The same for what there is most of. */
+static inline void json_bool(struct buf *buf, const char *key, bool value)
+{
+	json_key(buf, key);
+	buf_add_str(buf, value ? "true" : "false");
+}
+
+/* Adds a member that is a number to an object that has a member already: key and comma are one literal, and there is one look
+ * for room. */
+#define json_next_u64(buf, key, value) json_number(buf, ",\"" key "\":", sizeof(",\"" key "\":") - 1, value, false)
+#define json_next_i64(buf, key, value) json_signed(buf, ",\"" key "\":", sizeof(",\"" key "\":") - 1, value)
+
+static inline void json_number(struct buf *buf, const char *before, size_t len, uint64_t value, bool negative)
+{
+	char *at = buf_reserve(buf, len + sizeof("-18446744073709551615"));
+
+	if (!at)
+		return;
+	memcpy(at, before, len);
+	at += len;
+	if (negative) {
+		*at++ = '-';
+		value = -value;
+	}
+	if (value < 10) { /* most are 0 */
+		*at++ = (char)('0' + value);
+	} else {
+		at += buf_digits(value);
+		buf_decimal(at, value);
+	}
+	*at = '\0';
+	buf->len = (size_t)(at - buf->data);
+}
+
+static inline void json_signed(struct buf *buf, const char *before, size_t len, int64_t value)
+{
+	json_number(buf, before, len, (uint64_t)value, value < 0);
+}
+
+/* Numbers that may come first, or in an array. */
 static inline void json_u64(struct buf *buf, const char *key, uint64_t value)
 {
 	json_key(buf, key);

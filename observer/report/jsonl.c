@@ -39,11 +39,11 @@ static void jsonl_close(void *report)
 static void add_usage_members(struct buf *line, const struct usage *usage)
 {
 	json_i64(line, "virt", usage->virt);
-	json_i64(line, "rss", usage_rss(usage));
-	json_i64(line, "anon", usage->anon);
-	json_i64(line, "file", usage->file);
-	json_i64(line, "shmem", usage->shmem);
-	json_i64(line, "swap", usage->swap);
+	json_next_i64(line, "rss", usage_rss(usage));
+	json_next_i64(line, "anon", usage->anon);
+	json_next_i64(line, "file", usage->file);
+	json_next_i64(line, "shmem", usage->shmem);
+	json_next_i64(line, "swap", usage->swap);
 }
 
 static void add_usage(struct buf *line, const char *key, const struct usage *usage)
@@ -130,7 +130,7 @@ static void add_args(struct buf *line, const struct event_change *change)
 			add_arg(line, &change->call->args[i], change->args[i], change->text);
 	} else {
 		json_u64(line, "addr", change->addr);
-		json_u64(line, "len", change->len);
+		json_next_u64(line, "len", change->len);
 	}
 	json_close_object(line);
 }
@@ -141,10 +141,10 @@ static void add_result(struct buf *line, const struct event_change *change)
 		json_null(line, "ret");
 		json_null(line, "error");
 	} else if (calltext_failed(change)) {
-		json_i64(line, "ret", -1);
+		json_next_i64(line, "ret", -1);
 		json_str(line, "error", errname((int)-change->ret));
 	} else {
-		json_i64(line, "ret", change->ret);
+		json_next_i64(line, "ret", change->ret);
 		json_null(line, "error");
 	}
 }
@@ -157,8 +157,8 @@ static void add_region(struct buf *line, const struct region *region)
 	}
 	json_open_object(line, "region");
 	json_str(line, "kind", region_kind_name(region->kind));
-	json_u64(line, "start", region->start);
-	json_u64(line, "end", region->end);
+	json_next_u64(line, "start", region->start);
+	json_next_u64(line, "end", region->end);
 	json_str(line, "path", region->path);
 	json_close_object(line);
 }
@@ -186,8 +186,8 @@ static void add_frame(struct buf *line, const struct frame *frame)
 static void add_who(struct buf *line, const char *type, const struct event *event)
 {
 	json_str(line, "type", type);
-	json_u64(line, "ts_ns", event->ts_ns);
-	json_i64(line, "pid", event->pid);
+	json_next_u64(line, "ts_ns", event->ts_ns);
+	json_next_i64(line, "pid", event->pid);
 }
 
 static void write_change(struct buf *line, const struct record *record)
@@ -196,18 +196,18 @@ static void write_change(struct buf *line, const struct record *record)
 	const struct event_change *change = &event->change;
 
 	add_who(line, "event", event);
-	json_i64(line, "tid", event->tid);
+	json_next_i64(line, "tid", event->tid);
 	json_str(line, "comm", event->comm);
-	json_u64(line, "mm", event->mm);
+	json_next_u64(line, "mm", event->mm);
 	json_str(line, "cause", cause_name(change->cause));
 	json_str(line, "name", change->name);
 	add_args(line, change);
 	add_result(line, change);
 	add_usage_members(line, &change->delta);
-	json_i64(line, "virt_after", record->after.virt);
-	json_i64(line, "rss_after", usage_rss(&record->after));
+	json_next_i64(line, "virt_after", record->after.virt);
+	json_next_i64(line, "rss_after", usage_rss(&record->after));
 	add_region(line, &record->region);
-	json_u64(line, "count", change->count);
+	json_next_u64(line, "count", change->count);
 	json_open_array(line, "stack");
 	for (unsigned int i = 0; i < change->stack_len; i++)
 		add_frame(line, &change->stack[i]);
@@ -215,7 +215,7 @@ static void write_change(struct buf *line, const struct record *record)
 	json_bool(line, "stack_complete", change->stack_len && change->stack_complete);
 	if (change->stack_lost)
 		json_bool(line, "stack_lost", true);
-	json_u64(line, "folded", change->folded);
+	json_next_u64(line, "folded", change->folded);
 	json_bool(line, "attributed", change->attributed);
 	json_str(line, "text", change->text);
 }
