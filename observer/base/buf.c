@@ -90,9 +90,17 @@ char *buf_decimal(char *end, uint64_t value)
 		"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
 		"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
-	for (; value >= 100; value /= 100) {
+	for (; value >= 10000; value /= 10000) { /* two pairs that do not wait for each other */
+		size_t four = value % 10000;
+
+		end -= 4;
+		memcpy(end, pairs + four / 100 * 2, 2);
+		memcpy(end + 2, pairs + four % 100 * 2, 2);
+	}
+	if (value >= 100) {
 		end -= 2;
 		memcpy(end, pairs + value % 100 * 2, 2);
+		value /= 100;
 	}
 	if (value < 10) {
 		*--end = (char)('0' + value);

@@ -134,14 +134,16 @@ static void part(struct node *root, uint64_t at, struct node **ret_low, struct n
 
 		part(root->left, at, ret_low, &high_left);
 		root->left = high_left;
-		node_sum(root);
+		if (*ret_low) /* else nothing has left it */
+			node_sum(root);
 		*ret_high = root;
 	} else {
 		struct node *low_right;
 
 		part(root->right, at, &low_right, ret_high);
 		root->right = low_right;
-		node_sum(root);
+		if (*ret_high)
+			node_sum(root);
 		*ret_low = root;
 	}
 }

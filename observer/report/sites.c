@@ -18,7 +18,8 @@
 struct sites {
 	struct textstyle style;
 	struct tally *tally;
-	bool any; /* a row with a call chain */
+	struct tally_entry *none; /* of rows without a call chain; NULL: there was none yet */
+	bool any;		  /* a row with a call chain */
 	struct buf text;
 };
 
@@ -50,11 +51,14 @@ static struct tally_entry *find(struct sites *sites, const struct event_change *
 {
 	uint64_t key = tally_key(change->stack_id, change->cause == CAUSE_SYSCALL ? change->name : "");
 	struct tally_entry *entry = tally_recall(sites->tally, key);
-	struct event_change whole = *change;
+	struct event_change whole;
 	size_t arrow;
 
+	if (!entry && !change->stack_len)
+		entry = sites->none;
 	if (entry)
 		return entry;
+	whole = *change;
 	whole.stack_complete = true; /* a call site is known or not: where its chain ends says nothing */
 	buf_reset(&sites->text);
 	rowtext_add_caller(&sites->text, &sites->style, &whole);
@@ -66,7 +70,10 @@ static struct tally_entry *find(struct sites *sites, const struct event_change *
 	}
 	if (!sites->text.len)
 		buf_add_str(&sites->text, NO_CHAIN);
-	return tally_get(sites->tally, &sites->text, key);
+	entry = tally_get(sites->tally, &sites->text, key);
+	if (!change->stack_len)
+		sites->none = entry;
+	return entry;
 }
 
 int sites_add(struct sites *sites, const struct event_change *change)
