@@ -215,7 +215,7 @@ cat >"$tmp/where.c" <<'END'
 static long level(const char *key)
 {
 	static char text[8192];
-	int fd = open("/proc/self/status", O_RDONLY);
+	int fd = open("/proc/self/smaps_rollup", O_RDONLY); /* exact on every kernel */
 	ssize_t len = read(fd, text, sizeof(text) - 1);
 	if (len < 0) exit(3);
 	close(fd);
@@ -243,14 +243,14 @@ int main(void)
 	int bad = 0;
 
 	memset(blocks, 1, sizeof(blocks));
-	level("RssAnon:");
+	level("Anonymous:");
 	for (int i = 0; i < 5; i++) {
-		long rss = level("VmRSS:"), before = level("RssAnon:"), during, after;
+		long rss = level("Rss:"), before = level("Anonymous:"), during, after;
 
 		turn(blocks, counts[i], max[i]);
-		during = level("RssAnon:");
+		during = level("Anonymous:");
 		for (unsigned int j = 0; j < counts[i]; j++) free(blocks[j]);
-		after = level("RssAnon:");
+		after = level("Anonymous:");
 		printf("up to %u bytes: RSS %ld, anonymous %ld %ld %ld\n", max[i], rss, before, during, after);
 		bad |= during - before < 1500 || (after - before) * 100 > rss; /* 1 % of what the process had */
 	}
