@@ -217,12 +217,10 @@ __noinline int rss_book(struct task_state *ts, u64 at, u32 member)
 	return 0;
 }
 
-SEC("tp_btf/rss_stat")
-int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
+static __always_inline void rss_changed(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					u32 member)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	u64 own_mm = (u64)task->mm;
-	struct task_state *ts = task_find(task);
 	struct wire_live *live = NULL;
 	struct wire_mm *state;
 	s64 pages;
@@ -235,14 +233,25 @@ int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 	if (!live) {
 		if (ts || maybe_foreign(task, own_mm, mm))
 			rss_book(ts, address_of(mm), member);
-		return 0;
+		return;
 	}
 	pages = rss_take(live, mm, member & (WIRE_MEMBERS - 1), ts, true);
 	if (!pages || (!ts->reclaim && own_book(ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages)))
-		return 0;
+		return;
 	state = mm_find((u64)mm);
 	if (state)
 		other_book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
+}
+
+SEC("tp_btf/rss_stat")
+int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	busy_set(ts, 1);
+	rss_changed(task, ts, mm, member);
+	busy_set(ts, 0);
 	return 0;
 }
 
@@ -300,14 +309,11 @@ static __noinline struct wire_live *live_of_other(struct task_struct *task, stru
 	return live_find(state, ts);
 }
 
-SEC("tp_btf/mmap_lock_released")
-int on_mmap_lock_released(u64 *ctx)
+static __always_inline void lock_released(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					  bool write)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = (struct mm_struct *)ctx[0];
 	u64 own_mm = (u64)task->mm;
-	struct task_state *ts = task_find(task);
-	bool own = is_own(ts, mm), write = LOCK_WRITE(ctx), first = true;
+	bool own = is_own(ts, mm), first = true;
 	struct wire_live *live = NULL;
 	struct wire_mm *state;
 	s64 pages;
@@ -319,31 +325,42 @@ int on_mmap_lock_released(u64 *ctx)
 	if (own && own_mm != (u64)mm) {
 		all_flush(ts, task);
 		ts->mm = 0;
-		return 0;
+		return;
 	}
 	if (own) {
 		first = !ts->released;
 		ts->released = 1;
 		live = live_at(ts->place, ts->mm_id);
 	} else if (!ts && !maybe_foreign(task, own_mm, mm)) {
-		return 0;
+		return;
 	}
 	if (!live)
 		live = live_of_other(task, ts, (u64)mm, own);
 	if (!live)
-		return 0;
+		return;
 	pages = mm->total_vm - live->vm_shadow;
 	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
-		return 0;
+		return;
 	pages = mm->total_vm - __sync_lock_test_and_set(&live->vm_shadow, mm->total_vm);
 	live->order++;
 	if (own)
 		ts->order = live->order;
 	if (!pages || (own && !ts->reclaim && own_book(ts, PART_VIRT, pages)))
-		return 0;
+		return;
 	state = mm_find((u64)mm);
 	if (state)
 		other_book(state, ts, PART_VIRT, pages);
+}
+
+SEC("tp_btf/mmap_lock_released")
+int on_mmap_lock_released(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	busy_set(ts, 1);
+	lock_released(task, ts, (struct mm_struct *)ctx[0], LOCK_WRITE(ctx));
+	busy_set(ts, 0);
 	return 0;
 }
 

@@ -55,7 +55,9 @@ static __always_inline int fault_of_kernel(u64 address)
 	/* Somebody reads user memory and takes what is there: we, or a profiler that walks the stack. No page comes of it. */
 	if (!ts || !ts->mm || task->pagefault_disabled)
 		return 0;
+	busy_set(ts, 1);
 	call_seen(ts, task);
+	busy_set(ts, 0);
 	ts->released = 0;
 	run = &ts->kernel;
 	if (!(ts->pending & PENDING_KERNEL)) {

@@ -22,10 +22,8 @@ static __always_inline struct task_state *task_enter(struct task_struct *task, u
 	return ts;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+static __always_inline int forked(struct task_struct *parent, struct task_state *ts, struct task_struct *child)
 {
-	struct task_state *ts = task_find(parent);
 	u64 mm = mm_of(child), parent_mm = mm_of(parent);
 	struct wire_mm *above;
 	struct task_state *born;
@@ -60,11 +58,19 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exec")
-int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = task_find(parent);
+
+	busy_set(ts, 1);
+	forked(parent, ts, child);
+	busy_set(ts, 0);
+	return 0;
+}
+
+static __always_inline int executed(struct task_struct *task, struct task_state *ts, struct linux_binprm *bprm)
+{
 	u64 mm = mm_of(task), id;
 
 	if (!ts || !ts->watched || !mm)
@@ -101,6 +107,18 @@ int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
 	return 0;
 }
 
+SEC("raw_tp/sched_process_exec")
+int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	busy_set(ts, 1);
+	executed(task, ts, bprm);
+	busy_set(ts, 0);
+	return 0;
+}
+
 /* Whether the thread that exits is the last of its process, asked once per thread. Where the tracepoint does not say it,
  * two threads that exit at once both see that none is left: the leader, which is still there, tells them apart. */
 static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
@@ -127,8 +145,10 @@ int on_exit(u64 *ctx)
 
 	if (!ts || !ts->watched)
 		return 0;
+	busy_set(ts, 1);
 	if (!ts->await_exec)
 		all_flush(ts, task);
+	busy_set(ts, 0);
 	ts->where = IN_USER;
 	if (group_is_dead(ctx, task)) {
 		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
@@ -185,11 +205,8 @@ static __noinline int grave_dig(struct wire_mm *state, const struct wire_close *
 	return 0;
 }
 
-SEC("tp_btf/exit_mmap")
-int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
+static __always_inline int mm_ended(struct task_struct *task, struct task_state *ts, struct mm_struct *mm)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
 	u64 key = (u64)mm;
 	struct wire_mm *state = mm_find(key);
 	struct scratch *scratch = scratch_get();
@@ -214,6 +231,18 @@ int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
 	place_leave(state);
 	bpf_map_delete_elem(&mms, &key);
 	__sync_fetch_and_add(&shared.stats.live_mms, -1);
+	return 0;
+}
+
+SEC("tp_btf/exit_mmap")
+int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	busy_set(ts, 1);
+	mm_ended(task, ts, mm);
+	busy_set(ts, 0);
 	return 0;
 }
 

@@ -60,6 +60,7 @@ struct task_state {
 	u8 released;	/* has let go of the lock of its mm since its call or fault began */
 	u8 reclaim;	/* inside direct reclaim */
 	u8 executed;	/* its image is new, and it has not returned to it yet */
+	u8 busy;	/* a program has it in hand */
 	u32 group_gone; /* of a leader: the end of its process was sent */
 	struct wire_pages own;	 /* effect of the syscall itself */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */

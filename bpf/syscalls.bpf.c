@@ -55,6 +55,22 @@ int on_sched_switch(void *ctx)
 	return 0;
 }
 
+/* Who is woken by a call, or by the end of a thread, and looks at the books then, sees what was touched before it. */
+SEC("raw_tp/sched_waking")
+int on_sched_waking(void *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	if (CALLS_ANNOUNCED || !ts || !ts->pending || ts->busy || !ts->mm)
+		return 0;
+	if (task->flags & PF_EXITING)
+		all_flush(ts, task);
+	else
+		call_seen(ts, task);
+	return 0;
+}
+
 /* Whether a row of this call names a file that the reader could not know: a successful mmap of a descriptor. */
 static __always_inline bool maps_file(s32 nr, struct pt_regs *regs, long ret)
 {
@@ -130,17 +146,11 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 		mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+static __always_inline void call_ended(struct task_struct *task, struct task_state *ts, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
 	bool listed;
-	s32 nr;
+	s32 nr = call_of(regs);
 
-	if (!ts || !ts->mm)
-		return 0;
-	nr = call_of(regs);
 	/* A call that has done nothing yet, or one that a filter has refused before it began. */
 	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
 		call_begin(ts, task, nr);
@@ -163,5 +173,18 @@ int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 	ts->executed = 0;
 	ts->stack = 0;
 	ts->where = IN_USER;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
+
+	if (!ts || !ts->mm)
+		return 0;
+	busy_set(ts, 1);
+	call_ended(task, ts, regs, ret);
+	busy_set(ts, 0);
 	return 0;
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -74,14 +73,11 @@ void sequence_mark(const struct options *options, const struct block *block, uns
 	make_mark(options, block, block->marks[index].step, out);
 }
 
-/* Waits until all threads are here. The last one wakes the others out of the middle of a call; a call that has ended before lets
- * whoever watches calls know what it has touched, before another takes a reading. */
+/* Waits until all threads are here. */
 static void meet(const struct sequence *sequence)
 {
-	if (sequence->options->threads > 1) {
-		sched_yield();
+	if (sequence->options->threads > 1)
 		pthread_barrier_wait(&sequence->shared->barrier);
-	}
 }
 
 static void take_reading(struct worker *worker, struct reading *out)

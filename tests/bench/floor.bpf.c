@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* floor: empty programs on the tracepoints that every memory call and every fault goes through, and every switch to another
- * thread. What they cost, no observer of these events can undercut. */
+ * thread and waking of one. What they cost, no observer of these events can undercut. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -18,5 +18,6 @@ EMPTY(mmap_lock_released)
 EMPTY(page_fault_user)
 EMPTY(page_fault_kernel)
 EMPTY(sched_switch)
+EMPTY(sched_waking)
 
 char LICENSE[] SEC("license") = "GPL";

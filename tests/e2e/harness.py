@@ -213,7 +213,7 @@ def _resident(pid):
 def status_lags():
     """Whether VmRSS of status does not follow each page at once: so on kernels up to 6.1, and on some up to 6.16."""
     for _ in range(4):
-        with mmap.mmap(-1, 64 * 4096) as memory:
+        with mmap.mmap(-1, 64 * 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
             before = status_of(os.getpid())["anon"]
             for page in range(7):
                 memory[page * 4096] = 1

@@ -8,7 +8,7 @@ import pty
 import signal
 
 import harness
-from harness import HEAPTRACE, Observer, Run, case, environment, new_path, observe, prog, wait_until
+from harness import HEAPTRACE, Observer, Run, case, environment, new_path, observe, prog, times, wait_until
 
 
 @case()
@@ -109,6 +109,14 @@ def asleep(t, source):
         os.killpg(observer.pid, signal.SIGINT)
         rc, out, err = observer.finish()
     t.balanced(Run(rc, out, err, observer.path), rc=128 + signal.SIGINT)
+
+
+@case()
+def woken(t, source):
+    """What a thread has touched before a call that wakes others is told before what these do."""
+    done = observe(source, [prog("wakes"), str(times(40))])
+    if t.balanced(done):
+        t.agrees(done, done.points[2:])
 
 
 @case()
