@@ -192,7 +192,7 @@ def observer_in_a_namespace(t, source):
         return
     path = new_path(".jsonl")
     done = harness.run([*unshare, harness.HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--sample", "1", "--",
-                        prog("family"), "fork"])
+                        "/bin/sh", "-c", f"{prog('family')} fork; exec sleep 0.3"])
     done.path = path
     t.balanced(done)
     t.agrees(done)
