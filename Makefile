@@ -267,4 +267,4 @@ distclean: clean ## remove all that git does not know below build/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
--include $(shell find $(BUILD) $(COMMON)/heaptrace.bpf.d -path '$(COMMON)/kernels' -prune -o -type f -name '*.d' -print 2>/dev/null)
+-include $(shell find $(BUILD) $(COMMON)/heaptrace.bpf.d -type d -name kernels -prune -o -type f -name '*.d' -print 2>/dev/null)
