@@ -52,6 +52,19 @@ void buf_add_repeated(struct buf *buf, const char *str, size_t count)
 		buf_add(buf, str, len);
 }
 
+void buf_add_between(struct buf *buf, char before, const char *str, size_t len, char after)
+{
+	char *at = buf_reserve(buf, len + 2);
+
+	if (!at)
+		return;
+	at[0] = before;
+	memcpy(at + 1, str, len);
+	at[len + 1] = after;
+	at[len + 2] = '\0';
+	buf->len += len + 2;
+}
+
 void buf_addf(struct buf *buf, const char *fmt, ...)
 {
 	va_list args;

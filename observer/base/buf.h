@@ -57,6 +57,9 @@ static inline void buf_add_str(struct buf *buf, const char *str)
 /* Adds @count times the string @str. */
 void buf_add_repeated(struct buf *buf, const char *str, size_t count);
 
+/* Adds the @len bytes at @str between two others. */
+void buf_add_between(struct buf *buf, char before, const char *str, size_t len, char after);
+
 /* Adds text as printf does. */
 void buf_addf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

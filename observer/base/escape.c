@@ -112,20 +112,6 @@ static void add_json_steering(struct buf *buf, uint32_t value)
 	buf_add(buf, escaped, sizeof(escaped));
 }
 
-/* Adds @len bytes in quotes. */
-static void add_plain(struct buf *buf, const char *str, size_t len)
-{
-	char *at = buf_reserve(buf, len + 2);
-
-	if (!at)
-		return;
-	at[0] = '"';
-	memcpy(at + 1, str, len);
-	at[len + 1] = '"';
-	at[len + 2] = '\0';
-	buf->len += len + 2;
-}
-
 void escape_json(struct buf *buf, const char *str)
 {
 	const unsigned char *at = (const unsigned char *)str, *plain;
@@ -138,7 +124,7 @@ void escape_json(struct buf *buf, const char *str)
 		at++;
 	plain = (const unsigned char *)str;
 	if (!*at) { /* as a rule */
-		add_plain(buf, str, (size_t)(at - plain));
+		buf_add_between(buf, '"', str, (size_t)(at - plain), '"');
 		return;
 	}
 	buf_add_char(buf, '"');

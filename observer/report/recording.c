@@ -49,22 +49,9 @@ static void recording_close(void *report)
 	free(recording);
 }
 
-static void add_key_of(struct buf *line, const char *name, size_t len)
-{
-	char *at = buf_reserve(line, len + 2);
-
-	if (!at)
-		return;
-	at[0] = ' ';
-	memcpy(at + 1, name, len);
-	at[len + 1] = '=';
-	at[len + 2] = '\0';
-	line->len += len + 2;
-}
-
 static void add_key(struct buf *line, const char *name)
 {
-	add_key_of(line, name, strlen(name));
+	buf_add_between(line, ' ', name, strlen(name), '=');
 }
 
 static void add_string(struct buf *line, const char *name, const char *value)
@@ -260,7 +247,7 @@ static void add_keys(struct buf *line, const struct recording_key *keys, const s
 			(void)add_frames(line, &event->change);
 			continue;
 		}
-		add_key_of(line, key->name, key->name_len);
+		buf_add_between(line, ' ', key->name, key->name_len, '=');
 		add_value(line, key, event);
 	}
 }
