@@ -297,8 +297,8 @@ void regions_set_keep(size_t pages)
 	atomic_store_explicit(&keep_base, pages, memory_order_relaxed);
 }
 
-/* What may be kept or reserved, where @reserved is. A part of what is in use comes on top: it makes busy programs fast, and falls to nothing
- * as they free. */
+/* What may be kept or reserved, where @reserved is. A part of what is in use comes on top: it makes busy programs fast, and
+ * falls to nothing as they free. */
 static size_t keep_limit(const struct region_list *list, size_t reserved)
 {
 	size_t base = atomic_load_explicit(&keep_base, memory_order_relaxed);

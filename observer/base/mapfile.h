@@ -19,8 +19,9 @@ struct mapfile {
 	const int *fd;	     /* it is open already; NULL: it is not, that is known */
 };
 
-/* Opens it, or takes another descriptor of what is open: by /proc/PID/map_files, below /proc/PID/root, by its path, once the process is gone, and by /proc/PID/exe. Only
- * regular files are opened, and only the right one as far as that can be told. A descriptor with *@ret_stat filled, or -errno. */
+/* Opens it, or takes another descriptor of what is open: by /proc/PID/map_files, below /proc/PID/root, by its path, once the
+ * process is gone, and by /proc/PID/exe. Only regular files are opened, and only the right one as far as that can be told. A
+ * descriptor with *@ret_stat filled, or -errno. */
 int mapfile_open(const struct mapfile *map, struct stat *ret_stat);
 
 /* Whether @pid sees another root or other mounts than we: 0 or 1, or -errno where that cannot be told. */

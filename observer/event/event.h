@@ -140,8 +140,7 @@ struct event {
 	int32_t pid, tid;
 	uint64_t mm; /* numbered from 1 in the order of opening; 0 = none (EVENT_PROC_EXIT, EVENT_LOST) */
 	char comm[EVENT_COMM_LEN];
-	const int *
-		code_fd; /* the file that it maps as code, open for reading; NULL: it maps none, or nobody could open it */
+	const int *code_fd; /* what it maps as code, open for reading; NULL: it maps none, or it could not be opened */
 	union {
 		struct event_change change;
 		struct event_open open;

@@ -67,8 +67,9 @@ def _end(number, _):
 
 @contextlib.contextmanager
 def settings(changes, swap=None):
-    """Sets {path: value}; with @swap, (path, bytes), the machine also swaps to that new file. One test of this machine at a time may: the others wait. The old values are noted in the lock
-    file before anything is changed, so that even after a SIGKILL the next one puts them back."""
+    """Sets {path: value}; with @swap, (path, bytes), the machine also swaps to that new file. One test of this machine at a time
+    may: the others wait. The old values are noted in the lock file before anything is changed, so that even after a SIGKILL the
+    next one puts them back."""
     fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "r+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -116,8 +116,8 @@ def by_capsh(t):
         t.skip("all", "capsh is not installed")
         return
     for caps, enough in (("cap_bpf,cap_perfmon", True), ("cap_bpf", False), ("cap_perfmon", False)):
-        before = ["capsh", "--keep=1", f"--user={pwd.getpwuid(NOBODY).pw_name}", f"--inh={caps}", f"--addamb={caps}", "--shell=/bin/sh",
-                  "--", "-c", 'exec "$@"', "sh"]
+        before = ["capsh", "--keep=1", f"--user={pwd.getpwuid(NOBODY).pw_name}", f"--inh={caps}", f"--addamb={caps}",
+                  "--shell=/bin/sh", "--", "-c", 'exec "$@"', "sh"]
         done = watch(before, "-s", "bpf", "--", prog("family"), "fork")
         if enough:
             t.balanced(done, f"capsh with {caps}")
