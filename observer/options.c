@@ -293,6 +293,24 @@ static const struct argp argp = {
 	.help_filter = help_filter,
 };
 
+/* A command that is given without -- must not have the name of one of heaptrace's own, be it one that is yet to come: a slip
+ * would run some program instead. @before: the argument ahead of it. */
+static void name_judge(const char *name, const char *before)
+{
+	static const char *const now[] = { "report", "doctor" };
+	static const char *const later[] = { "explain", "top", "diff" };
+
+	if (!strcmp(before, "--"))
+		return;
+	for (size_t i = 0; i < sizeof(now) / sizeof(*now); i++)
+		if (!strcmp(name, now[i]))
+			usage_fail("%s goes before all options; heaptrace -- %s runs the program of that name", name,
+				   name);
+	for (size_t i = 0; i < sizeof(later) / sizeof(*later); i++)
+		if (!strcmp(name, later[i]))
+			usage_fail("there is no %s yet; heaptrace -- %s runs the program of that name", name, name);
+}
+
 /* Refuses combinations that have no meaning. */
 static void options_judge(struct options *options, int rest, int argc, char **argv)
 {
@@ -309,6 +327,8 @@ static void options_judge(struct options *options, int rest, int argc, char **ar
 		options->file = argv[rest];
 		return;
 	}
+	if (rest < argc)
+		name_judge(argv[rest], argv[rest - 1]);
 	if (rest < argc && options->pid_count)
 		usage_fail("either -p or a command, not both");
 	if (rest == argc && !options->pid_count)

@@ -41,8 +41,30 @@ def usage_errors(t):
             ("an unknown filter", ["-e", "nosuchcause", "--", "/bin/true"], "nosuchcause"),
             ("an option without its value", ["-o"], "o"),
             ("unknown stacks", ["--stacks", "all", "--", "/bin/true"], "all"),
+            ("a word kept for later", ["explain", "-p", "1"], "heaptrace -- explain"),
+            ("the same behind an option", ["-q", "top"], "heaptrace -- top"),
+            ("report behind an option", ["-q", "report", "out.rec"], "heaptrace -- report"),
     ):
         refused(t, run([HEAPTRACE, *arguments]), USAGE, name, word)
+
+
+@once
+def words_kept_for_later(t):
+    """A program of that name is not run, unless it is asked for behind --."""
+    place, witness = new_path("-bin"), new_path()
+    os.mkdir(place)
+    for name in ("explain", "top", "diff"):
+        path = os.path.join(place, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\necho {name} >>{witness}\n")
+        os.chmod(path, 0o755)
+        env = harness.environment(PATH=f"{place}:{os.environ['PATH']}")
+        refused(t, run([HEAPTRACE, name, "-p", "1"], env=env), USAGE, name, name)
+        t.ok(not os.path.exists(witness), f"{name}: nothing is run")
+        done = run([HEAPTRACE, "-q", "-o", new_path(), "--", name], env=env)
+        t.ok(done.rc == 0 and os.path.exists(witness), f"{name}: behind -- it is run", done)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(witness)
 
 
 @case()

@@ -128,6 +128,7 @@ static void the_other_commands(void **state)
 	struct options report = parse(ARGS("report", "-f", "summary", "file"));
 	struct options doctor = parse(ARGS("doctor"));
 	struct options watch = parse(ARGS("--", "doctor"));
+	struct options later = parse(ARGS("-q", "--", "top", "-b"));
 
 	(void)state;
 	assert_int_equal(report.command, COMMAND_REPORT);
@@ -135,9 +136,13 @@ static void the_other_commands(void **state)
 	assert_int_equal(doctor.command, COMMAND_DOCTOR);
 	assert_int_equal(watch.command, COMMAND_WATCH);
 	assert_string_equal(watch.cmd[0], "doctor");
+	assert_int_equal(later.command, COMMAND_WATCH);
+	assert_string_equal(later.cmd[0], "top");
+	assert_string_equal(later.cmd[1], "-b");
 	options_free(&report);
 	options_free(&doctor);
 	options_free(&watch);
+	options_free(&later);
 }
 
 static void mistakes_end_with_2_and_one_line(void **state)
@@ -164,6 +169,13 @@ static void mistakes_end_with_2_and_one_line(void **state)
 		{ "heaptrace", "report" },
 		{ "heaptrace", "report", "a", "b" },
 		{ "heaptrace", "doctor", "x" },
+		{ "heaptrace", "explain", "-p", "1" },
+		{ "heaptrace", "top", "-p", "1" },
+		{ "heaptrace", "diff", "a", "b" },
+		{ "heaptrace", "-q", "top" },
+		{ "heaptrace", "-p", "1", "top" },
+		{ "heaptrace", "-q", "report", "a" },
+		{ "heaptrace", "-q", "doctor" },
 	};
 
 	(void)state;
