@@ -2,33 +2,25 @@
 #include "source/table.h"
 
 #include "base/cfi.h"
+#include "source/table_rows.h"
 
 #include <dwarf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RULE_INDEX_NONE	 0
-#define RULE_INDEX_OTHER 1
-
-struct row {
-	uint32_t pc;
-	uint16_t rule;
-};
+#define RULE_INDEX_OTHER 1 /* as RULE_INDEX_NONE: one that each table has */
 
 struct compiler {
 	const struct cfi *cfi; /* that the rows come from */
 	uint64_t base, limit;  /* of the object's code */
 	uint64_t end;	       /* of the function at hand, as far as it is its own */
 	uint64_t told;	       /* up to where the rows of that function have come */
-	struct row *rows;
-	size_t count, room;
+	size_t work;	       /* TABLE_WORK_MAX at most */
+	struct rows rows;
 	struct wire_rule *rules;
 	uint32_t rule_count, rule_room;
 	uint32_t *buckets; /* of rules by their hash: index + 1 */
-	struct cfi_row last;
-	uint16_t last_rule;
-	bool has_last;
 };
 
 static uint32_t rule_hash(const struct wire_rule *rule)
@@ -250,42 +242,10 @@ static struct wire_rule rule_convert(const struct cfi *cfi, const struct cfi_row
 	return rule;
 }
 
-/* Room for twice as many rows. */
-static int rows_widen(struct compiler *compiler)
-{
-	size_t room = compiler->room ? compiler->room * 2 : 4096;
-	struct row *rows;
-
-	if (room / 2 > TABLE_ROWS_MAX)
-		return -E2BIG;
-	rows = reallocarray(compiler->rows, room, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	compiler->rows = rows;
-	compiler->room = room;
-	return 0;
-}
-
-/* Adds a row, or has the last one say this where it begins at the same address or says the same. */
+/* Has the rows say @rule from @addr on. */
 static int row_add(struct compiler *compiler, uint64_t addr, uint16_t rule)
 {
-	struct row *last = compiler->count ? &compiler->rows[compiler->count - 1] : NULL;
-	uint32_t pc = (uint32_t)(addr - compiler->base);
-
-	if (last && last->rule == rule)
-		return 0;
-	if (last && last->pc == pc) {
-		last->rule = rule;
-		return 0;
-	}
-	if (!compiler->rows || compiler->count == compiler->room) {
-		int err = rows_widen(compiler);
-
-		if (err)
-			return err;
-	}
-	compiler->rows[compiler->count++] = (struct row){ .pc = pc, .rule = rule };
-	return 0;
+	return rows_add(&compiler->rows, (uint32_t)(addr - compiler->base), rule);
 }
 
 static int row_take(void *ctx, uint64_t start, uint64_t end, const struct cfi_row *row)
@@ -308,7 +268,6 @@ static int functions_take(struct compiler *compiler)
 {
 	const struct cfi *cfi = compiler->cfi;
 	int err = row_add(compiler, compiler->base, RULE_INDEX_NONE);
-	size_t work = 0;
 
 	for (size_t i = 0; i < cfi->fde_count && !err; i++) {
 		const struct cfi_fde *fde = &cfi->fdes[i];
@@ -320,8 +279,8 @@ static int functions_take(struct compiler *compiler)
 			compiler->end = cfi->fdes[i + 1].start;
 		if (compiler->end <= fde->start)
 			continue;
-		work += cfi_work(cfi, fde);
-		if (work > TABLE_WORK_MAX)
+		compiler->work += cfi_work(cfi, fde);
+		if (compiler->work > TABLE_WORK_MAX)
 			return -E2BIG;
 		compiler->told = fde->start;
 		err = cfi_rows(cfi, fde, row_take, compiler);
@@ -332,35 +291,36 @@ static int functions_take(struct compiler *compiler)
 	return err;
 }
 
+/* The same of one more section: it is asked where those before it say nothing. */
+static int section_take(struct compiler *compiler, const struct cfi *cfi)
+{
+	struct rows above = compiler->rows;
+	int err;
+
+	if (!cfi->fde_count)
+		return 0;
+	compiler->cfi = cfi;
+	compiler->rows = (struct rows){ 0 };
+	err = functions_take(compiler);
+	if (!err && above.count)
+		err = rows_merge(&compiler->rows, &above);
+	free(above.list);
+	return err;
+}
+
 /* Has @rule hold from @start to @end, as far as nothing else does. */
 static int gap_fill(struct compiler *compiler, uint64_t start, uint64_t end, const struct wire_rule *rule)
 {
-	size_t at = 0;
 	uint16_t index;
 	int err;
 
 	if (start < compiler->base || start >= compiler->limit || end <= start)
 		return 0;
-	while (at + 1 < compiler->count && compiler->rows[at + 1].pc <= start - compiler->base)
-		at++;
-	if (compiler->rows[at].rule != RULE_INDEX_NONE)
-		return 0;
 	end = end < compiler->limit ? end : compiler->limit;
-	if (at + 1 < compiler->count && compiler->rows[at + 1].pc < end - compiler->base)
-		end = compiler->base + compiler->rows[at + 1].pc;
 	err = rule_intern(compiler, rule, &index);
-	/* Two rows more at the end, then moved to their place. */
-	if (!err)
-		err = row_add(compiler, compiler->limit + 1, index);
-	if (!err)
-		err = row_add(compiler, compiler->limit + 2, RULE_INDEX_NONE);
-	if (err)
-		return err;
-	memmove(&compiler->rows[at + 3], &compiler->rows[at + 1],
-		(compiler->count - 3 - at) * sizeof(compiler->rows[0]));
-	compiler->rows[at + 1] = (struct row){ .pc = (uint32_t)(start - compiler->base), .rule = index };
-	compiler->rows[at + 2] = (struct row){ .pc = (uint32_t)(end - compiler->base), .rule = RULE_INDEX_NONE };
-	return 0;
+	return err ? err
+		   : rows_fill(&compiler->rows, (uint32_t)(start - compiler->base), (uint32_t)(end - compiler->base),
+			       index);
 }
 
 /* Assembler that is known without a description: nobody calls the piece at which the kernel starts a program, and some
@@ -392,18 +352,18 @@ static int gaps_fill(struct compiler *compiler, const struct unwind_object *obje
 /* Parts the rows into the arrays of a table. */
 static int table_fill(struct compiler *compiler, struct table *table)
 {
-	if (compiler->count > TABLE_ROWS_MAX)
+	if (compiler->rows.count > TABLE_ROWS_MAX)
 		return -E2BIG;
 	table->base = compiler->base;
-	table->pcs = calloc(compiler->count, sizeof(*table->pcs));
-	table->rule_of = calloc(compiler->count, sizeof(*table->rule_of));
+	table->pcs = calloc(compiler->rows.count, sizeof(*table->pcs));
+	table->rule_of = calloc(compiler->rows.count, sizeof(*table->rule_of));
 	if (!table->pcs || !table->rule_of)
 		return -ENOMEM;
-	for (size_t i = 0; i < compiler->count; i++) {
-		table->pcs[i] = compiler->rows[i].pc;
-		table->rule_of[i] = compiler->rows[i].rule;
+	for (size_t i = 0; i < compiler->rows.count; i++) {
+		table->pcs[i] = compiler->rows.list[i].pc;
+		table->rule_of[i] = compiler->rows.list[i].rule;
 	}
-	table->count = (uint32_t)compiler->count;
+	table->count = (uint32_t)compiler->rows.count;
 	table->rules = compiler->rules;
 	table->rule_count = compiler->rule_count;
 	compiler->rules = NULL;
@@ -437,15 +397,15 @@ int table_compile(const struct unwind_object *object, struct table **ret_table)
 	uint16_t index;
 	int err;
 
-	compiler.cfi = &object->frames[object->frames[0].fde_count ? 0 : 1];
-	if (!compiler.cfi->fde_count || !code_range(object, &compiler.base, &compiler.limit))
+	if ((!object->frames[0].fde_count && !object->frames[1].fde_count) ||
+	    !code_range(object, &compiler.base, &compiler.limit))
 		return -ENODATA;
 	table = calloc(1, sizeof(*table));
 	err = table ? rule_intern(&compiler, &none, &index) : -ENOMEM;
 	if (!err)
 		err = rule_intern(&compiler, &other, &index);
-	if (!err)
-		err = functions_take(&compiler);
+	for (int i = 0; i < 2 && !err; i++)
+		err = section_take(&compiler, &object->frames[i]);
 	if (!err)
 		err = gaps_fill(&compiler, object);
 	if (!err)
@@ -455,7 +415,7 @@ int table_compile(const struct unwind_object *object, struct table **ret_table)
 		table = NULL;
 	}
 	table_free(table);
-	free(compiler.rows);
+	free(compiler.rows.list);
 	free(compiler.rules);
 	free(compiler.buckets);
 	return err;

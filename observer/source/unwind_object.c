@@ -2,6 +2,7 @@
 #include "source/unwind_object.h"
 
 #include "base/cfi_entry.h"
+#include "base/unpack.h"
 #include "source/unwind_arch.h"
 
 #include <elf.h>
@@ -23,6 +24,7 @@ enum { EH_FRAME, DEBUG_FRAME, INIT, FINI, SECTIONS };
 /* Where a section is. */
 struct section {
 	uint64_t offset, size, addr;
+	bool packed;
 };
 
 static int bytes_read(const struct object_bytes *bytes, uint64_t offset, void *out, size_t len)
@@ -130,13 +132,17 @@ static void section_take(const Elf64_Shdr *shdr, const char *name, struct sectio
 		[EH_FRAME] = ".eh_frame", [DEBUG_FRAME] = ".debug_frame", [INIT] = ".init", [FINI] = ".fini"
 	};
 
-	if (shdr->sh_type == SHT_NOBITS || shdr->sh_flags & SHF_COMPRESSED)
+	bool packed = shdr->sh_flags & SHF_COMPRESSED;
+
+	if (shdr->sh_type == SHT_NOBITS)
 		return;
 	for (int i = 0; i < SECTIONS; i++) {
-		if (!strcmp(name, names[i]))
+		/* What is mapped is never packed. */
+		if (!strcmp(name, names[i]) && (!packed || i == DEBUG_FRAME))
 			sections[i] = (struct section){ .offset = shdr->sh_offset,
 							.size = shdr->sh_size,
-							.addr = shdr->sh_addr };
+							.addr = shdr->sh_addr,
+							.packed = packed };
 	}
 }
 
@@ -168,21 +174,41 @@ static int sections_find(const struct object_bytes *bytes, const Elf64_Ehdr *hea
 	return err;
 }
 
+/* A copy of what is in @section, to be freed; none, with a size of 0, where it is packed and cannot be unpacked. */
+static int section_read(const struct object_bytes *bytes, const struct section *section, void **ret_data,
+			size_t *ret_size)
+{
+	void *data, *unpacked = NULL;
+	size_t size = 0;
+	int err =
+		section->size > CFI_SECTION_MAX ? -EFBIG : table_read(bytes, section->offset, section->size, 1, &data);
+
+	if (err)
+		return err;
+	if (section->packed) {
+		err = section_unpack(data, section->size, CFI_SECTION_MAX, &unpacked, &size);
+		free(data);
+		if (err == -ENOMEM)
+			return err;
+	}
+	*ret_data = section->packed ? unpacked : data;
+	*ret_size = section->packed ? size : section->size;
+	return 0;
+}
+
 static int frames_read(const struct object_bytes *bytes, const struct section *section, unsigned int which,
 		       struct unwind_object *object)
 {
+	size_t size;
 	int err;
 
 	if (!section->size)
 		return 0;
-	if (section->size > CFI_SECTION_MAX)
-		return -EFBIG;
-	err = table_read(bytes, section->offset, section->size, 1, &object->sections[which]);
-	if (err)
+	err = section_read(bytes, section, &object->sections[which], &size);
+	if (err || !size)
 		return err;
-	err = cfi_init(&object->frames[which], object->sections[which], section->size, section->addr,
-		       which == DEBUG_FRAME);
-	object->bytes += section->size + object->frames[which].fde_count * sizeof(struct cfi_fde);
+	err = cfi_init(&object->frames[which], object->sections[which], size, section->addr, which == DEBUG_FRAME);
+	object->bytes += size + object->frames[which].fde_count * sizeof(struct cfi_fde);
 	return err;
 }
 

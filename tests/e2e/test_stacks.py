@@ -160,6 +160,20 @@ def stripped(t, source):
 
 
 @case("stacks")
+def frames_for_debuggers(t, source):
+    """Where compilers leave no .eh_frame there may be a .debug_frame, which is no part of what is mapped, and may be packed."""
+    flags = "-O2 -fomit-frame-pointer -fno-optimize-sibling-calls -fno-asynchronous-unwind-tables"
+    for what, link, wanted in (("plain", "-gz=none", ""), ("packed", "-gz=zlib", "C")):
+        path = build(flags, link)
+        found = subprocess.run(["readelf", "-SW", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+        line = re.search(r"\.debug_frame +PROGBITS +\w+ \w+ (\w+) \w+ +(C?)", found)
+        t.ok(line and int(line.group(1), 16) > 100 and line.group(2) == wanted, f"{what}: there is such a section", found)
+        done = observe(source, [path])
+        if t.balanced(done, f"{what}: books balance"):
+            check_chains(t, done, Symbols(path, done.out), CHAINS, what)
+
+
+@case("stacks")
 def without_rules(t, source):
     """A program that says nothing of its frames: its frame pointers lead on, but it may be that a function keeps none."""
     path, bare = build("-O0 -fno-omit-frame-pointer"), new_path()

@@ -292,7 +292,8 @@ static void pages_find_all(void **state)
 	struct opened opened;
 
 	(void)state;
-	assert_true(object_open("/proc/self/exe", &opened));
+	if (!object_open("/proc/self/exe", &opened))
+		abort();
 	pages_check(opened.table);
 	object_close(&opened);
 }
@@ -425,13 +426,74 @@ static void work_is_bounded(void **state)
 	}
 }
 
+/* A section that says of each stretch that the CFA is rsp + @depth. */
+static void section_make(struct cfi *out, uint8_t *data, bool debug_frame, uint8_t depth,
+			 const uint64_t (*stretches)[2], size_t count)
+{
+	size_t len = 0;
+
+	add(data, &len, 16, 4); /* the CIE */
+	add(data, &len, debug_frame ? UINT32_MAX : 0, 4);
+	add(data, &len, 0x78010001, 4); /* version 1, no augmentation, factors 1 and -8 */
+	add(data, &len, STACK_RA | DW_CFA_def_cfa << 8 | STACK_RSP << 16 | (uint32_t)depth << 24, 4);
+	add(data, &len, (DW_CFA_offset | STACK_RA) | 1 << 8, 4);
+	for (size_t i = 0; i < count; i++) {
+		add(data, &len, 20, 4);
+		add(data, &len, debug_frame ? 0 : len, 4);
+		add(data, &len, stretches[i][0], 8);
+		add(data, &len, stretches[i][1], 8);
+	}
+	assert_int_equal(cfi_init(out, data, len, 0, debug_frame), 0);
+	assert_int_equal(out->fde_count, count);
+}
+
+/* Where one section says nothing the other is asked: address by address as the object itself says. */
+static void two_sections(void **state)
+{
+	static const uint64_t first[][2] = { { 0x1000, 16 }, { 0x1040, 32 }, { 0x1080, 16 } };
+	static const uint64_t second[][2] = { { 0x1008, 16 }, { 0x1030, 64 }, { 0x10a0, 32 } };
+	const struct object_segment segment = { .size = 0x100, .addr = 0x1000 };
+	unsigned int seen[33] = { 0 };
+
+	(void)state;
+	for (int only = -1; only < 2; only++) {
+		struct unwind_object object = { .segments = { segment }, .segment_count = 1 };
+		uint8_t data[2][256];
+		struct table *table = NULL;
+
+		if (only)
+			section_make(&object.frames[0], data[0], false, 16, first, 3);
+		if (only < 1)
+			section_make(&object.frames[1], data[1], true, 32, second, 3);
+		assert_int_equal(table_compile(&object, &table), 0);
+		for (uint64_t addr = 0x1000; addr < 0x1100; addr++) {
+			const struct wire_rule *rule = table_find(table, addr);
+			const struct cfi *code;
+			struct cfi_row row;
+
+			if (object_row(&object, addr, &row, &code)) {
+				assert_int_equal(rule->cfa, RULE_NONE);
+				continue;
+			}
+			assert_int_equal(rule->cfa, RULE_REG);
+			assert_int_equal(rule->off, row.cfa.offset);
+			seen[only < 0 ? rule->off : 0]++;
+		}
+		table_free(table);
+		cfi_free(&object.frames[0]);
+		cfi_free(&object.frames[1]);
+	}
+	assert_int_equal(seen[16], 16 + 32 + 16);
+	assert_int_equal(seen[32], 8 + 16 + 16 + 32);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(agrees_with_libdw),  cmocka_unit_test(few_are_other),
 		cmocka_unit_test(pages_find_all),     cmocka_unit_test(pages_of_any_size),
 		cmocka_unit_test(nothing_to_compile), cmocka_unit_test(giant),
-		cmocka_unit_test(work_is_bounded),
+		cmocka_unit_test(work_is_bounded),    cmocka_unit_test(two_sections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
