@@ -11,7 +11,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define STREAM_BYTES (256u << 10)
+/* Given by name: for NULL the C library takes what it takes anyway, a page. It outlives the sink, as standard error does. */
+static char stream_buffer[64u << 10];
 
 struct sink {
 	const struct options *options;
@@ -89,7 +90,7 @@ int sink_open(const struct options *options, const struct launch_user *user, str
 			  &sink->stream, diag);
 	if (err)
 		goto out;
-	setvbuf(sink->stream, NULL, _IOFBF, STREAM_BYTES);
+	setvbuf(sink->stream, stream_buffer, _IOFBF, sizeof(stream_buffer));
 	__fsetlocking(sink->stream, FSETLOCKING_BYCALLER); /* one thread writes */
 	report = report_options(options, sink->stream);
 	sink->report = options->format->open(&report);
