@@ -10,11 +10,12 @@
 /* What an mmap that succeeded has mapped as code. */
 static bool call_maps(const struct event_change *change, struct mapfile *out)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t page;
 
 	if (change->cause != CAUSE_SYSCALL || !change->has_ret || change->ret < 0 || change->folded ||
-	    strcmp(change->name, "mmap") != 0 || !(change->args[2] & PROT_EXEC) || change->args[3] & MAP_ANONYMOUS)
+	    !(change->args[2] & PROT_EXEC) || change->args[3] & MAP_ANONYMOUS || strcmp(change->name, "mmap") != 0)
 		return false;
+	page = (uint64_t)sysconf(_SC_PAGESIZE);
 	out->start = (uint64_t)change->ret;
 	out->end = out->start + (change->args[1] + page - 1) / page * page;
 	out->path = change->text;

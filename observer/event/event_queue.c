@@ -144,6 +144,15 @@ static unsigned int strings_of(struct event *event, const char ***out)
 	return 0;
 }
 
+/* What of an event of each kind there is to copy. */
+#define BYTES_WITH(member) (offsetof(struct event, member) + sizeof(((struct event *)NULL)->member))
+static const size_t kind_bytes[] = {
+	[EVENT_CHANGE] = BYTES_WITH(change),	   [EVENT_MM_OPEN] = BYTES_WITH(open),
+	[EVENT_MM_CLOSE] = BYTES_WITH(close),	   [EVENT_VMA] = BYTES_WITH(vma),
+	[EVENT_MARK] = BYTES_WITH(mark),	   [EVENT_SAMPLE] = BYTES_WITH(sample),
+	[EVENT_PROC_EXIT] = BYTES_WITH(proc_exit), [EVENT_LOST] = BYTES_WITH(lost),
+};
+
 static unsigned int frames_of(const struct event *event)
 {
 	return event->kind == EVENT_CHANGE ? event->change.stack_len : 0;
@@ -188,7 +197,7 @@ static int entry_put(struct event_queue *queue, const struct event *event)
 		return -ENOMEM;
 	entry->bytes = bytes;
 	entry->code_fd = file_put(queue, event);
-	entry->event = *event;
+	memcpy(&entry->event, event, kind_bytes[event->kind]);
 	at = (char *)(entry + 1);
 	for (size_t i = 0; i < frames; i++, at += sizeof(uint64_t))
 		memcpy(at, &event->change.stack[i].addr, sizeof(uint64_t));

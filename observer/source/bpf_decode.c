@@ -2,6 +2,7 @@
 #include "source/bpf_decode.h"
 
 #include "event/memcalls.h"
+#include "source/bpf_paths.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +19,13 @@
 #define VM_HUGETLB   0x400000u
 #define VM_MIXEDMAP  0x10000000u
 
-/* Paths travel ahead of the row they belong to, on the same thread; few threads are between the two at any time. */
-#define PENDING_PATHS 64
-
-struct pending_path {
-	uint32_t tid; /* 0: free */
-	char text[WIRE_TEXT + 1];
+/* What a row needs to know of its call. */
+struct known_call {
+	const char *name; /* NULL: not looked up yet */
+	const struct memcall *call;
+	int32_t nr;
+	unsigned int args; /* that the call has */
+	bool path;	   /* it is about a file, whose path went ahead */
 };
 
 struct bpf_decode {
@@ -31,11 +33,12 @@ struct bpf_decode {
 	event_fn fn;
 	void *ctx;
 	struct stack_store *stacks; /* NULL: none are taken */
-	struct event held;	    /* an actor's row that may still grow */
-	char held_name[WIRE_COMM];  /* its name, where that is no static string */
+	struct event row;  /* at hand: most records are rows, so each sets all of it and nothing is cleared first */
+	struct event held; /* an actor's row that may still grow */
+	char held_name[WIRE_COMM]; /* its name, where that is no static string */
 	bool holds;
-	unsigned int next_path; /* to be overwritten next */
-	struct pending_path paths[PENDING_PATHS];
+	struct bpf_paths paths;
+	struct known_call calls[WIRE_SYSCALLS]; /* by number */
 };
 
 struct bpf_decode *bpf_decode_new(uint64_t page_size, event_fn fn, void *ctx)
@@ -78,72 +81,50 @@ struct usage bpf_decode_usage(const struct bpf_decode *decode, const struct wire
 	};
 }
 
+/* Who and when, of a row or anything else. */
+static void head_take(struct event *event, const struct wire_head *head)
+{
+	event->ts_ns = head->ts_ns;
+	event->pid = (int32_t)head->pid;
+	event->tid = (int32_t)head->tid;
+	event->mm = head->mm;
+	memcpy(event->comm, head->comm, sizeof(event->comm));
+	event->comm[sizeof(event->comm) - 1] = '\0';
+}
+
 static struct event event_of(const struct wire_head *head, enum event_kind kind)
 {
-	struct event event = {
-		.kind = kind, .ts_ns = head->ts_ns, .pid = (int32_t)head->pid, .tid = (int32_t)head->tid, .mm = head->mm
-	};
+	struct event event = { .kind = kind };
 
-	memcpy(event.comm, head->comm, sizeof(event.comm) - 1);
+	head_take(&event, head);
 	return event;
 }
 
-/* Components, each with its NUL, from the leaf up, to a path of at most WIRE_TEXT + 1 bytes. Returns @out, or NULL. */
-static const char *path_join(const char *text, size_t len, char *out)
+static const struct known_call *call_learn(struct known_call *known, int32_t nr)
 {
-	size_t end = len, used = 0;
+	const struct memcall *call = memcall_by_nr(nr);
 
-	if (!len || text[len - 1])
+	*known = (struct known_call){ .name = syscall_name(nr), .call = call, .nr = nr, .args = call ? 0 : 6 };
+	for (; known->args < 6 && call->args[known->args].role != ARG_NONE; known->args++) {
+		enum arg_role role = call->args[known->args].role;
+
+		known->path |= role == ARG_PATH || role == ARG_FD;
+	}
+	return known;
+}
+
+/* The call that a row names; NULL where it names none. */
+static const struct known_call *call_of(struct bpf_decode *decode, uint32_t cause, int32_t nr)
+{
+	struct known_call *known = &decode->calls[(uint32_t)nr % WIRE_SYSCALLS];
+
+	if (nr < 0 && cause != WIRE_SYSCALL)
 		return NULL;
-	while (end) {
-		size_t start = end - 1;
-
-		while (start && text[start - 1])
-			start--;
-		out[used++] = '/';
-		memcpy(out + used, text + start, end - 1 - start);
-		used += end - 1 - start;
-		end = start;
-	}
-	out[used] = '\0';
-	return out;
-}
-
-/* The path kept for @tid, no longer kept then; NULL where there is none. */
-static const char *path_take(struct bpf_decode *decode, uint32_t tid)
-{
-	for (unsigned int i = 1; i <= PENDING_PATHS; i++) {
-		struct pending_path *slot = &decode->paths[(decode->next_path + PENDING_PATHS - i) % PENDING_PATHS];
-
-		if (slot->tid == tid && tid) {
-			slot->tid = 0;
-			return slot->text;
-		}
-	}
-	return NULL;
-}
-
-static int path_keep(struct bpf_decode *decode, const struct wire_path *path, size_t size)
-{
-	struct pending_path *slot = &decode->paths[decode->next_path];
-
-	if (path->text_len > size - offsetof(struct wire_path, text))
-		return -EBADMSG;
-	if (path->reversed) {
-		if (!path_join(path->text, path->text_len, slot->text))
-			return 0;
-	} else {
-		memcpy(slot->text, path->text, path->text_len);
-		slot->text[path->text_len] = '\0';
-	}
-	path_take(decode, path->head.tid);
-	slot->tid = path->head.tid;
-	decode->next_path = (decode->next_path + 1) % PENDING_PATHS;
-	return 0;
+	return known->name && known->nr == nr ? known : call_learn(known, nr);
 }
 
 /* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name. */
-static void change_name(struct event_change *change, const struct wire_head *head, int32_t nr)
+static void change_name(struct event_change *change, const struct wire_head *head, const struct known_call *call)
 {
 	static const struct {
 		enum cause cause;
@@ -166,29 +147,46 @@ static void change_name(struct event_change *change, const struct wire_head *hea
 	change->attributed = cause != WIRE_UNKNOWN;
 	change->cause = known[cause].cause;
 	change->name = known[cause].name;
-	if (cause == WIRE_SYSCALL)
-		change->call = memcall_by_nr(nr);
-	if (cause == WIRE_SYSCALL || (nr >= 0 && (cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR)))
-		change->name = syscall_name(nr);
+	change->call = cause == WIRE_SYSCALL ? call->call : NULL;
+	if (cause == WIRE_SYSCALL || (call && (cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR)))
+		change->name = call->name;
 	else if (cause == WIRE_ACTOR)
 		change->name = head->comm; /* the record outlives the delivery */
 }
 
-/* The arguments that the call has, and the path of its file, which went ahead of it. */
-static void args_take(struct bpf_decode *decode, const struct wire_change *wire, struct event_change *change)
+/* What only a call has: the arguments that it takes, the path of its file, its result. */
+static void call_take(struct bpf_decode *decode, const struct wire_change *wire, const struct known_call *call,
+		      struct event_change *change)
 {
-	bool path = false;
+	memcpy(change->args, wire->args, sizeof(change->args));
+	for (unsigned int i = call->args; i < 6; i++)
+		change->args[i] = 0;
+	change->text = call->path ? bpf_paths_take(&decode->paths, wire->head.tid) : NULL;
+	change->ret = wire->ret;
+	change->has_ret = wire->returned;
+}
 
-	for (int i = 0; i < 6; i++) {
-		enum arg_role role = change->call ? change->call->args[i].role : ARG_PTR;
+static void call_leave_out(struct event_change *change)
+{
+	memset(change->args, 0, sizeof(change->args));
+	change->text = NULL;
+	change->ret = 0;
+	change->has_ret = false;
+}
 
-		if (role == ARG_NONE)
-			break;
-		change->args[i] = wire->args[i];
-		path |= role == ARG_PATH || role == ARG_FD;
-	}
-	if (path)
-		change->text = path_take(decode, wire->head.tid);
+/* What a row that is whole has, and one of a call that left RSS alone ends before. */
+static void effect_take(const struct bpf_decode *decode, const struct wire_change *wire, bool whole,
+			struct event_change *change)
+{
+	static const struct wire_pages none;
+	const struct wire_pages *pages = whole ? &wire->delta : &none;
+
+	change->delta = bpf_decode_usage(decode, pages);
+	if (!whole)
+		change->delta.virt = wire->delta.virt * (int64_t)decode->page_size;
+	change->addr = whole ? wire->addr : 0;
+	change->len = whole ? wire->len : 0;
+	change->count = whole ? wire->count : 1;
 }
 
 int bpf_decode_settle(struct bpf_decode *decode)
@@ -221,42 +219,38 @@ static int actor_hold(struct bpf_decode *decode, const struct event *event)
 	return err;
 }
 
-static int change_decode(struct bpf_decode *decode, const struct wire_change *wire)
+static void stack_take(struct bpf_decode *decode, uint64_t id, struct event_change *change)
 {
-	struct event event = event_of(&wire->head, EVENT_CHANGE);
-	struct event_change *change = &event.change;
-
-	change_name(change, &wire->head, wire->nr);
-	change->delta = bpf_decode_usage(decode, &wire->delta);
-	change->count = wire->count;
-	change->order = wire->order;
-	change->addr = wire->addr;
-	change->len = wire->len;
-	if (change->cause == CAUSE_SYSCALL) {
-		change->ret = wire->ret;
-		change->has_ret = wire->returned;
-		args_take(decode, wire, change);
-	}
-	if (wire->stack && decode->stacks)
-		stack_store_fill(decode->stacks, wire->stack, change);
-	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
-		return actor_hold(decode, &event);
-	return decode->fn(decode->ctx, &event);
+	change->stack = NULL;
+	change->stack_len = 0;
+	change->stack_complete = change->stack_lost = false;
+	change->stack_id = 0;
+	if (id && decode->stacks)
+		stack_store_fill(decode->stacks, id, change);
 }
 
-/* The row of a call may end before what it has nothing of. */
-static int change_take(struct bpf_decode *decode, const void *record, size_t size)
+static int change_decode(struct bpf_decode *decode, const struct wire_change *wire, size_t size)
 {
-	struct wire_change whole;
+	struct event *event = &decode->row;
+	struct event_change *change = &event->change;
+	const struct known_call *call;
 
-	if (size >= sizeof(whole))
-		return change_decode(decode, record);
 	if (size < WIRE_CALL_BYTES)
 		return -EBADMSG;
-	memcpy(&whole, record, WIRE_CALL_BYTES);
-	memset((char *)&whole + WIRE_CALL_BYTES, 0, sizeof(whole) - WIRE_CALL_BYTES);
-	whole.count = 1;
-	return change_decode(decode, &whole);
+	call = call_of(decode, wire->head.cause, wire->nr);
+	head_take(event, &wire->head);
+	change_name(change, &wire->head, call);
+	effect_take(decode, wire, size >= sizeof(*wire), change);
+	change->order = wire->order;
+	change->folded = 0;
+	if (change->cause == CAUSE_SYSCALL)
+		call_take(decode, wire, call, change);
+	else
+		call_leave_out(change);
+	stack_take(decode, wire->stack, change);
+	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
+		return actor_hold(decode, event);
+	return decode->fn(decode->ctx, event);
 }
 
 /* A row that opens an mm and changes nothing. */
@@ -296,7 +290,7 @@ static int open_decode(struct bpf_decode *decode, const struct wire_open *wire, 
 		.start_brk = wire->start_brk,
 		.brk = wire->brk,
 		.start_stack = wire->start_stack,
-		.image = path_join(wire->text, wire->text_len, path),
+		.image = bpf_path_join(wire->text, wire->text_len, path),
 	};
 	err = decode->fn(decode->ctx, &event);
 	return err ? err : birth_row(decode, &event, event.open.image);
@@ -386,7 +380,7 @@ static int vma_decode(struct bpf_decode *decode, const struct wire_vma *wire, si
 			 (wire->vm_flags & VM_HUGETLB ? MAP_HUGETLB : 0),
 		.dev = wire->dev,
 		.inode = wire->inode,
-		.path = path_join(wire->text, wire->text_len, path),
+		.path = bpf_path_join(wire->text, wire->text_len, path),
 	};
 	if (!event.vma.path)
 		event.vma.path = special_vma(wire);
@@ -434,7 +428,7 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 	}
 	switch ((enum wire_kind)head->kind) {
 	case WIRE_CHANGE:
-		return change_take(decode, record, size);
+		return change_decode(decode, record, size);
 	case WIRE_OPEN:
 		return size >= offsetof(struct wire_open, text) ? open_decode(decode, record, size) : -EBADMSG;
 	case WIRE_CLOSE:
@@ -449,7 +443,8 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 	case WIRE_STACK_COPY:
 		return -EBADMSG;
 	case WIRE_PATH:
-		return size >= offsetof(struct wire_path, text) ? path_keep(decode, record, size) : -EBADMSG;
+		return size >= offsetof(struct wire_path, text) ? bpf_paths_keep(&decode->paths, record, size)
+								: -EBADMSG;
 	}
 	return -EBADMSG;
 }
@@ -464,7 +459,7 @@ int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, 
 
 	memcpy(head.comm, key->comm, sizeof(head.comm));
 	event = event_of(&head, EVENT_CHANGE);
-	change_name(&event.change, &head, key->nr);
+	change_name(&event.change, &head, call_of(decode, key->cause, key->nr));
 	event.change.delta = bpf_decode_usage(decode, &fold->delta);
 	event.change.count = fold->count;
 	event.change.folded = fold->rows;
