@@ -2,8 +2,9 @@
 """A tiny TAP harness: cases, each run once per source; programs under observation; what they said.
 
 Environment: HEAPTRACE and TARGET (build/heaptrace, build/target), PROGS (the workloads, build/tests/prog), SOURCES
-("bpf ptrace"; by default all that work here, and bpf must work for root), CASES (substrings of the cases to run), LOAD (1:
-how much work is done that is there to be much: 20 for a long run, 0.1 on an emulator)."""
+("bpf ptrace"; by default all that work here, and bpf must work for root), OPTIONS (more options for heaptrace), CASES
+(substrings of the cases to run), LOAD (1: how much work is done that is there to be much: 20 for a long run, 0.1 on an
+emulator)."""
 
 import atexit
 import contextlib
@@ -26,6 +27,7 @@ PROGS = os.path.abspath(os.environ.get("PROGS", "build/tests/prog"))
 PYTHON = os.path.realpath(sys.executable)
 TIMEOUT = int(os.environ.get("E2E_TIMEOUT", "300"))
 PATIENCE = max(20, TIMEOUT // 3)  # for one step of something
+OPTIONS = os.environ.get("OPTIONS", "").split()
 LOAD = float(os.environ.get("LOAD", "1"))
 
 _cases = []
@@ -104,7 +106,7 @@ def run(command, timeout=TIMEOUT, **options):
 def observe(source, command, *options, **how):
     """heaptrace -s SOURCE -f jsonl -o FILE OPTIONS -- COMMAND, to its end."""
     path = how.pop("path", None) or new_path(".jsonl")
-    done = run([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, *options, "--", *command], **how)
+    done = run([HEAPTRACE, "-s", source, *OPTIONS, "-f", "jsonl", "-o", path, *options, "--", *command], **how)
     done.path = path
     return done
 
@@ -160,7 +162,7 @@ class Observer(Process):
 
     def __init__(self, source, *options, path=None, **how):
         self.path = path or new_path(".jsonl")
-        super().__init__([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", self.path, *options], **how)
+        super().__init__([HEAPTRACE, "-s", source, *OPTIONS, "-f", "jsonl", "-o", self.path, *options], **how)
 
     def attached(self, *pids, timeout=PATIENCE):
         """Waits until it watches: its header is in the file (and, with ptrace, it traces the processes)."""
