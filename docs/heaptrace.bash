@@ -36,7 +36,7 @@ _heaptrace()
         case $cur in
         -*)
             mapfile -t COMPREPLY < <(compgen -W '--output --format --source --duration --filter --min --stacks
-                --no-follow --sample --ring --user --root --pid --quiet --verbose --weight --color --version --help --' -- "$cur")
+                --no-follow --no-seccomp --sample --ring --user --root --pid --quiet --verbose --weight --color --version --help --' -- "$cur")
             ;;
         *)
             if [[ $COMP_CWORD -eq 1 ]]; then

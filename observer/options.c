@@ -17,6 +17,7 @@ enum {
 	OPT_MIN = 256,
 	OPT_STACKS,
 	OPT_NO_FOLLOW,
+	OPT_NO_SECCOMP,
 	OPT_SAMPLE,
 	OPT_ROOT,
 	OPT_COLOR,
@@ -43,6 +44,7 @@ static const struct argp_option option_table[] = {
 	{ "duration", 'd', "SECONDS", 0, "detach after that long", 3 },
 	{ "stacks", OPT_STACKS, "MODE", 0, "call chains: auto (default), none, fp, dwarf", 3 },
 	{ "no-follow", OPT_NO_FOLLOW, NULL, 0, "do not watch children", 3 },
+	{ "no-seccomp", OPT_NO_SECCOMP, NULL, 0, "of ptrace: put no filter on CMD, stop at every call", 3 },
 	{ "sample", OPT_SAMPLE, "MS", 0, "read /proc that often, too", 3 },
 	{ "ring", OPT_RING, "BYTES", 0, "size of the kernel's event buffer (default 16M)", 3 },
 	{ "user", 'u', "NAME", 0, "run CMD as this user (default under sudo: the invoking one)", 4 },
@@ -218,6 +220,9 @@ static error_t watch_option_parse(int key, char *arg, struct options *options)
 		return 0;
 	case OPT_NO_FOLLOW:
 		options->follow = false;
+		return 0;
+	case OPT_NO_SECCOMP:
+		options->no_seccomp = true;
 		return 0;
 	case OPT_SAMPLE:
 		options->sample_ms = milliseconds_parse(arg);

@@ -32,6 +32,7 @@ struct options {
 	struct filter filter;
 	enum stacks_mode stacks;
 	bool follow;
+	bool no_seccomp;
 	unsigned int sample_ms; /* 0: none */
 	uint64_t ring_bytes;	/* 0: default */
 	const char *user;

@@ -33,7 +33,7 @@ struct session {
 	struct diag diag;     /* of what failed */
 	struct diag fallback; /* why auto did not take the first source */
 	uint64_t start_ns, next_flush_ns;
-	bool header_written;
+	bool header_written, has_remarked;
 	bool exit_known;
 	int exit_code, exit_signal;
 };
@@ -104,6 +104,7 @@ static int source_try(struct session *session, const struct source_ops *ops, str
 		.pid_count = options->pid_count,
 		.child = session->launch.pid,
 		.follow = options->follow,
+		.no_seccomp = options->no_seccomp,
 		.stacks = stacks_of(options->stacks),
 		.program = options->cmd ? options->cmd[0] : NULL,
 		.ring_bytes = options->ring_bytes,
@@ -154,6 +155,16 @@ static void flush_when_due(struct session *session, bool idle)
 	sink_flush(session->sink);
 }
 
+static void remark_show(struct session *session)
+{
+	const char *remark = session->ops->remark ? session->ops->remark(session->source) : NULL;
+
+	if (!remark || session->has_remarked)
+		return;
+	fprintf(stderr, "heaptrace: %s\n", remark);
+	session->has_remarked = true;
+}
+
 /* Takes what is read until it ends. 0 or -errno; @ret_stopped says whether we were asked to let go before. */
 static int events_take(struct session *session, bool *ret_stopped)
 {
@@ -172,6 +183,7 @@ static int events_take(struct session *session, bool *ret_stopped)
 	do {
 		got = event_queue_take(session->queue, TAKE_MS, on_event, session, &result);
 		flush_when_due(session, !got);
+		remark_show(session);
 	} while (got >= 0);
 	event_queue_abandon(session->queue);
 	*ret_stopped = reader_join(reader);
@@ -230,7 +242,7 @@ static int session_watch(struct session *session)
 	if (session->fallback.text[0] && session->options->output && !session->options->quiet)
 		fprintf(stderr, "heaptrace: the %s source is used: %s\n", session->ops->name, session->fallback.text);
 	if (session->launch.pid > 0) {
-		err = launch_release(&session->launch, session->ops->in_child);
+		err = launch_release(&session->launch, session->source->in_child);
 		if (err)
 			return EXIT_FAILED;
 	}

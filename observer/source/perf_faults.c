@@ -28,8 +28,25 @@ struct sample {
 	uint64_t time, addr;
 };
 
-/* The longest record: header, instruction, sample, period. */
-#define RECORD_MAX (sizeof(struct perf_event_header) + sizeof(uint64_t) + sizeof(struct sample) + sizeof(uint64_t))
+/* PERF_RECORD_MMAP2, up to the name, and what follows each record that is no sample. The name of an anonymous mapping is "//anon",
+ * or one as "[heap]" or "[stack]"; longer ones are those of files. */
+struct mapping {
+	struct perf_event_header header;
+	uint32_t pid, tid;
+	uint64_t start, len, offset;
+	uint64_t file[3];
+	uint32_t prot, flags;
+};
+
+struct mapping_trailer {
+	uint32_t pid, tid;
+	uint64_t time;
+};
+
+#define NAME_MAX_BYTES 16
+
+/* The longest record that is wanted; a fault has header, instruction, sample, period. */
+#define RECORD_MAX (sizeof(struct mapping) + NAME_MAX_BYTES + sizeof(struct mapping_trailer))
 
 struct loss {
 	struct perf_event_header header;
@@ -115,6 +132,10 @@ static int event_open(uint64_t config, pid_t tid, int cpu, bool on_exec, bool wi
 		.wakeup_watermark = RING_BYTES_MAX / 4,
 		.use_clockid = 1,
 		.clockid = CLOCK_MONOTONIC,
+		/* Once for each mapping is enough. */
+		.mmap_data = config == PERF_COUNT_SW_PAGE_FAULTS_MIN,
+		.mmap2 = config == PERF_COUNT_SW_PAGE_FAULTS_MIN,
+		.sample_id_all = 1,
 	};
 	int fd;
 
@@ -170,6 +191,27 @@ int perf_faults_watch(struct perf_faults *faults, pid_t tid, bool on_exec)
 	return err;
 }
 
+static enum perf_faults_kind mapping_parse(const void *record, size_t size, struct perf_fault *out)
+{
+	struct mapping mapping;
+	struct mapping_trailer trailer;
+
+	if (size < sizeof(mapping) + sizeof(trailer))
+		return PERF_FAULTS_OTHER;
+	memcpy(&mapping, record, sizeof(mapping));
+	memcpy(&trailer, (const char *)record + size - sizeof(trailer), sizeof(trailer));
+	if (mapping.file[0] || mapping.file[1])
+		return PERF_FAULTS_OTHER;
+	*out = (struct perf_fault){
+		.ts_ns = trailer.time,
+		.addr = mapping.start,
+		.pid = (pid_t)mapping.pid,
+		.tid = (pid_t)mapping.tid,
+		.len = mapping.len,
+	};
+	return PERF_FAULTS_MAPPING;
+}
+
 enum perf_faults_kind perf_faults_parse(const void *record, size_t size, bool with_ip, struct perf_fault *out)
 {
 	const struct perf_event_header *header = record;
@@ -183,6 +225,8 @@ enum perf_faults_kind perf_faults_parse(const void *record, size_t size, bool wi
 		out->addr = loss.lost;
 		return PERF_FAULTS_LOST;
 	}
+	if (header->type == PERF_RECORD_MMAP2)
+		return mapping_parse(record, size, out);
 	if (header->type != PERF_RECORD_SAMPLE || (size != minor_bytes && size != minor_bytes + sizeof(uint64_t)))
 		return PERF_FAULTS_OTHER;
 	if (with_ip) {
@@ -211,6 +255,7 @@ static bool ring_advance(struct perf_faults *faults, struct cpu_ring *ring)
 	while ((size = perf_ring_take(&ring->ring, bytes, sizeof(bytes)))) {
 		switch (perf_faults_parse(bytes, size, faults->with_ip, &ring->next)) {
 		case PERF_FAULTS_ONE:
+		case PERF_FAULTS_MAPPING:
 			ring->has_next = true;
 			return true;
 		case PERF_FAULTS_LOST:

@@ -99,6 +99,14 @@ static int tracer_start(struct ptrace_source *ptrace, const struct source_config
 			ptrace->shared->diag.text[0] ? ptrace->shared->diag.text : "the tracer has ended");
 }
 
+/* A call chain needs registers, and those a stop. */
+static int (*in_child_of(const struct source_config *config))(void)
+{
+	if (config->no_seccomp)
+		return ptrace_seccomp_in_child_without;
+	return config->stacks == SOURCE_STACKS_NONE ? ptrace_seccomp_in_child_notifying : ptrace_seccomp_in_child;
+}
+
 static int ptrace_open(const struct source_config *config, struct source **ret_source, struct diag *diag)
 {
 	struct ptrace_source *ptrace = calloc(1, sizeof(*ptrace));
@@ -107,6 +115,7 @@ static int ptrace_open(const struct source_config *config, struct source **ret_s
 	if (!ptrace)
 		return diag_set(diag, -ENOMEM, "out of memory");
 	ptrace->source.ops = &source_ptrace;
+	ptrace->source.in_child = in_child_of(config);
 	ptrace->ready_fd = -1;
 	ptrace->shared = ptrace_shared_new(config->ring_bytes);
 	err = ptrace->shared ? tracer_start(ptrace, config, diag) : diag_set(diag, -ENOMEM, "out of memory");
@@ -178,6 +187,16 @@ static unsigned int ptrace_caps(const struct source *source)
 	return atomic_load(&ptrace->shared->caps);
 }
 
+static const char *ptrace_remark(const struct source *source)
+{
+	const struct ptrace_source *ptrace = (const struct ptrace_source *)source;
+
+	if (!atomic_load(&ptrace->shared->listener_wanted))
+		return NULL;
+	return "the program asks for a listener of its own for seccomp (seccomp_unotify(2)), and has got EBUSY, as there is "
+	       "one already, by which it is watched: use --no-seccomp or --stacks dwarf";
+}
+
 const struct source_ops source_ptrace = {
 	.name = "ptrace",
 	.help = "ptrace(2) and perf page-fault events; needs no rights, and slows memory calls down",
@@ -185,9 +204,9 @@ const struct source_ops source_ptrace = {
 	.selectable = true,
 	.probe = ptrace_probe,
 	.open = ptrace_open,
-	.in_child = ptrace_seccomp_in_child,
 	.poll = ptrace_poll,
 	.detach = ptrace_detach,
 	.caps_now = ptrace_caps,
+	.remark = ptrace_remark,
 	.close = ptrace_close,
 };

@@ -117,6 +117,10 @@ static void fault_take(void *ctx, const struct perf_fault *fault)
 
 	if (!mm)
 		return;
+	if (fault->len) {
+		sure_seen(tracer, mm, fault);
+		return;
+	}
 	mm->user_faults++;
 	if (task->run_epoch == mm->epoch &&
 	    ptrace_run_touches(&mm->runs[task->run_index], page, tracer->page_size, fault->major) &&

@@ -209,6 +209,12 @@ static char state_of(pid_t tid)
 	return state;
 }
 
+static void patience_lost(struct ptrace_mm *mm)
+{
+	token_drop(mm->holder);
+	mapped_forget(&mm->sure.mapped);
+}
+
 void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)
 {
 	char state;
@@ -219,7 +225,7 @@ void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)
 	if (state == 'R' || state == 't') /* it will end, as soon as it has a CPU or we look at it */
 		mm->holder_since_ns = now_ns;
 	else if (now_ns - mm->holder_since_ns > (state == 'D' ? PATIENCE_LOCK_NS : PATIENCE_NS))
-		token_drop(mm->holder);
+		patience_lost(mm);
 }
 
 bool call_wants_exit(const struct ptrace_task *task)
@@ -426,10 +432,12 @@ void call_exit(struct tracer *tracer, struct ptrace_task *task, int64_t ret)
 		if (call->memcall) {
 			memcall_book(tracer, task, ret, true, part);
 			pages_update(mm, call, ret, &part);
+			sure_returned(mm, call, ret, part.virt);
 			view_update(tracer, mm, call, ret);
 			stacks_call_done(mm, call, ret);
 		} else {
 			stray_book(tracer, task, ret, &part);
+			sure_returned(mm, call, ret, part.virt);
 		}
 	}
 	call_end(task);
@@ -446,6 +454,7 @@ void call_cut_short(struct tracer *tracer, struct ptrace_task *task)
 			memcall_book(tracer, task, 0, false, part);
 		else
 			stray_book(tracer, task, -EINTR, &part);
+		mapped_forget(&task->mm->sure.mapped);
 	}
 	call_end(task);
 }

@@ -2,19 +2,10 @@
 #include "source/ptrace_decode.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "heaptrace knows the system calls of x86-64 and aarch64 only"
-#endif
 
 #define X32_BIT 0x40000000u /* x32 calls come with the architecture of x86-64 and this bit in the number */
 
@@ -267,7 +258,7 @@ bool ptrace_translate(struct ptrace_entry *entry)
 	const struct i386_call *call = i386_find(entry);
 	uint64_t swap;
 
-	if (entry->arch == NATIVE_ARCH)
+	if (entry->arch == PTRACE_NATIVE_ARCH)
 		return !(entry->nr & X32_BIT);
 	if (!call || call->native == UNTRANSLATED)
 		return false;
@@ -281,7 +272,7 @@ bool ptrace_translate(struct ptrace_entry *entry)
 		entry->args[3] = entry->args[4];
 		entry->args[4] = swap;
 	}
-	entry->arch = NATIVE_ARCH;
+	entry->arch = PTRACE_NATIVE_ARCH;
 	entry->nr = (uint64_t)call->native;
 	return true;
 }

@@ -6,10 +6,19 @@
 #include "event/event.h"
 #include "event/memcalls.h"
 
+#include <linux/audit.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#if defined(__x86_64__)
+#define PTRACE_NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define PTRACE_NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "heaptrace knows the system calls of x86-64 and aarch64 only"
+#endif
 
 /* What a call does to its mm, as far as its arguments tell. */
 enum ptrace_effect {

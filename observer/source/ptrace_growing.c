@@ -89,6 +89,15 @@ bool growing_is_near(const struct growing *growing, uint64_t page, uint64_t limi
 	return false;
 }
 
+bool growing_begins_in(const struct growing *growing, uint64_t start, uint64_t end)
+{
+	for (unsigned int i = 0; i < growing->count; i++) {
+		if (growing->maps[i].booked >= start && growing->maps[i].booked < end)
+			return true;
+	}
+	return false;
+}
+
 int64_t growing_claim(struct growing *growing, uint64_t page)
 {
 	for (unsigned int i = 0; i < growing->count; i++) {

@@ -47,6 +47,9 @@ int64_t growing_bytes(const struct growing *growing);
 /* Whether a fault at @page may have made one grow by at most @limit bytes, without a look. */
 bool growing_is_near(const struct growing *growing, uint64_t page, uint64_t limit);
 
+/* Whether one of them began in the range, by the rows so far. */
+bool growing_begins_in(const struct growing *growing, uint64_t start, uint64_t end);
+
 /* The bytes by which a fault at @page, over when they were last looked at, has made one grow beyond what was booked: now they
  * are. 0 where it has not. */
 int64_t growing_claim(struct growing *growing, uint64_t page);

@@ -293,13 +293,14 @@ void life_exec(struct tracer *tracer, struct ptrace_task *task, pid_t old_tid)
 	task->call.ts_ns = tracer_now_ns();
 }
 
-void life_last_stop(struct tracer *tracer, struct ptrace_task *task)
+void life_last_stop(struct tracer *tracer, struct ptrace_task *task, bool killed)
 {
 	struct ptrace_mm *mm = task->mm;
 
 	call_cut_short(tracer, task);
 	if (!mm)
 		return;
+	sure_confirm(tracer, mm, !killed);
 	/* Where others go on, what they do is theirs: only what this one did last is booked. */
 	if (mm_is_quiet(mm))
 		books_resolve(tracer, mm, task);
@@ -347,6 +348,7 @@ void life_let_go(struct tracer *tracer, struct ptrace_mm *mm)
 	struct ptrace_task *task;
 	size_t pos = 0;
 
+	sure_confirm(tracer, mm, mm_is_quiet(mm));
 	books_resolve(tracer, mm, mm_other_task(tracer, mm, NULL));
 	mm_close(tracer, mm, NULL, true);
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {

@@ -13,7 +13,7 @@ void life_born(struct tracer *tracer, struct ptrace_task *task, const struct ptr
 void life_exec(struct tracer *tracer, struct ptrace_task *task, pid_t old_tid);
 
 /* @task is at its last stop, still with its memory. */
-void life_last_stop(struct tracer *tracer, struct ptrace_task *task);
+void life_last_stop(struct tracer *tracer, struct ptrace_task *task, bool killed);
 
 /* @task is gone, with this status of wait(2). */
 void life_gone(struct tracer *tracer, struct ptrace_task *task, int status);

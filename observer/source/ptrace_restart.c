@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
@@ -68,6 +69,46 @@ bool restart_cut_call(pid_t tid)
 	return !ptrace(PTRACE_SETREGS, tid, 0, &regs);
 }
 
+#define CS_64_BITS  0x33 /* the selector of 64-bit code */
+#define RESTART_SYS 512	 /* ERESTARTSYS of include/linux/errno.h: EINTR for a handler without SA_RESTART */
+#define RESTART_ALL 513	 /* ERESTARTNOINTR: made again whatever the handler says */
+
+/* Whether the call in @regs is one of those of notify_filter(). */
+static bool is_notified(const struct user_regs_struct *regs)
+{
+	return regs->cs == CS_64_BITS &&
+	       (regs->orig_rax == SYS_munmap || (regs->orig_rax == SYS_mmap && regs->r10 & MAP_ANONYMOUS));
+}
+
+bool restart_notified(pid_t tid, struct ptrace_entry *out)
+{
+	struct user_regs_struct regs;
+	int64_t ret;
+
+	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) || !is_notified(&regs))
+		return false;
+	ret = (int64_t)regs.rax;
+	if (ret != -RESTART_SYS && ret != -RESTART_ALL)
+		return false;
+	*out = (struct ptrace_entry){
+		.arch = PTRACE_NATIVE_ARCH,
+		.nr = regs.orig_rax,
+		.args = { regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9 },
+	};
+	regs.rax = (uint64_t)-RESTART_ALL;
+	return ret == -RESTART_ALL || !ptrace(PTRACE_SETREGS, tid, 0, &regs);
+}
+
+bool restart_result(pid_t tid, int64_t *ret)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, tid, 0, &regs))
+		return false;
+	*ret = (int64_t)regs.rax;
+	return true;
+}
+
 bool restart_undo(pid_t tid, int signal)
 {
 	struct buf status = { 0 };
@@ -87,6 +128,20 @@ bool restart_undo(pid_t tid, int signal)
 bool restart_cut_call(pid_t tid)
 {
 	(void)tid;
+	return false;
+}
+
+bool restart_notified(pid_t tid, struct ptrace_entry *out)
+{
+	(void)tid;
+	(void)out;
+	return false;
+}
+
+bool restart_result(pid_t tid, int64_t *ret)
+{
+	(void)tid;
+	(void)ret;
 	return false;
 }
 

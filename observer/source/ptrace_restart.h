@@ -5,6 +5,8 @@
 #ifndef HEAPTRACE_PTRACE_RESTART_H
 #define HEAPTRACE_PTRACE_RESTART_H
 
+#include "source/ptrace_decode.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,5 +22,12 @@ bool restart_cut_call(pid_t tid);
 /* Thread @tid was to repeat a call and has got @signal first: if it has a handler for it, the call ends with EINTR after all, as
  * it would have. True if so. */
 bool restart_undo(pid_t tid, int signal);
+
+/* Thread @tid is stopped, other than at a syscall. Whether a call that was to notify (ptrace_notify) has ended because of that,
+ * without having been made: then it will be made again, though a signal's handler without SA_RESTART follows, and is @out. */
+bool restart_notified(pid_t tid, struct ptrace_entry *out);
+
+/* What the call has returned behind whose end thread @tid is stopped. False where that cannot be read. */
+bool restart_result(pid_t tid, int64_t *ret);
 
 #endif

@@ -19,16 +19,17 @@ enum ptrace_command { PTRACE_GO_ON, PTRACE_LET_GO };
 
 /* The words that the two processes share beside the data. */
 struct ptrace_shared {
-	_Atomic uint64_t head;	   /* bytes ever written: the tracer's */
-	_Atomic uint64_t tail;	   /* bytes ever read: heaptrace's */
-	_Atomic uint32_t sleeping; /* heaptrace waits to be told of new events */
-	_Atomic uint32_t finished; /* nothing more will be written */
-	_Atomic uint32_t stays;	   /* the tracer does not end then: it keeps processes going */
-	_Atomic uint32_t command;  /* enum ptrace_command */
-	_Atomic uint32_t caps;	   /* enum cap */
-	struct diag diag;	   /* why the tracer could not begin */
-	uint64_t bytes;		   /* size of data, a power of two */
-	int wake_fd;		   /* an eventfd */
+	_Atomic uint64_t head;		  /* bytes ever written: the tracer's */
+	_Atomic uint64_t tail;		  /* bytes ever read: heaptrace's */
+	_Atomic uint32_t sleeping;	  /* heaptrace waits to be told of new events */
+	_Atomic uint32_t finished;	  /* nothing more will be written */
+	_Atomic uint32_t stays;		  /* the tracer does not end then: it keeps processes going */
+	_Atomic uint32_t command;	  /* enum ptrace_command */
+	_Atomic uint32_t caps;		  /* enum cap */
+	_Atomic uint32_t listener_wanted; /* a process has asked for what it cannot have beside ours */
+	struct diag diag;		  /* why the tracer could not begin */
+	uint64_t bytes;			  /* size of data, a power of two */
+	int wake_fd;			  /* an eventfd */
 	_Alignas(64) char data[];
 };
 

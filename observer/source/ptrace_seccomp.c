@@ -2,10 +2,10 @@
 #include "source/ptrace_seccomp.h"
 
 #include "event/memcalls.h"
+#include "source/ptrace_notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <string.h>
@@ -13,12 +13,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#endif
 
 #define X32_FIRST 0x40000000u /* calls of x32 have the architecture of x86-64 and numbers from here on */
 #define STOP	  (SECCOMP_RET_TRACE | PTRACE_SECCOMP_MARK)
@@ -45,8 +39,10 @@ static const struct {
 	uint32_t mask, value;
 } argument_calls[] = {
 	{ SYS_write, 0, 0xffffffff, 0xffffffff }, /* a mark goes to descriptor -1 */
-	{ SYS_prctl, 0, 0xffffffff, PR_SET_NAME }, { SYS_ioctl, 1, IOCTL_TYPE_MASK, IOCTL_TYPE_UFFD },
+	{ SYS_prctl, 0, 0xffffffff, PR_SET_NAME },
+	{ SYS_ioctl, 1, IOCTL_TYPE_MASK, IOCTL_TYPE_UFFD },
 	{ SYS_openat, 2, O_TRUNC, O_TRUNC },
+	{ SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_NEW_LISTENER },
 #ifdef SYS_open
 	{ SYS_open, 1, O_TRUNC, O_TRUNC },
 #endif
@@ -85,7 +81,7 @@ unsigned int ptrace_seccomp_filter(struct sock_filter out[static PTRACE_SECCOMP_
 	blocks = 4 + calls + ARGUMENT_CALLS + 1;
 	stop = blocks + ARGUMENT_LEN * ARGUMENT_CALLS;
 	out[n++] = statement(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	out[n] = jump_if_equal(NATIVE_ARCH, 0, stop - n - 1);
+	out[n] = jump_if_equal(PTRACE_NATIVE_ARCH, 0, stop - n - 1);
 	n++;
 	out[n++] = statement(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 	out[n] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_FIRST, (uint8_t)(stop - n - 1), 0);
@@ -120,6 +116,12 @@ bool ptrace_seccomp_is_stray(int nr)
 	return false;
 }
 
+bool ptrace_seccomp_wants_listener(const struct ptrace_entry *entry)
+{
+	return entry->arch == PTRACE_NATIVE_ARCH && entry->nr == SYS_seccomp &&
+	       entry->args[0] == SECCOMP_SET_MODE_FILTER && entry->args[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
+
 /* Whether /proc/self/status names a tracer; stdio is not async-signal-safe. */
 static bool is_traced(void)
 {
@@ -136,23 +138,45 @@ static bool is_traced(void)
 	return at && at[12] != '0';
 }
 
-int ptrace_seccomp_in_child(void)
+/* Waits until this process is traced. False where that does not come. */
+static bool tracer_wait(void)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
-	struct sock_filter filter[PTRACE_SECCOMP_MAX];
-	struct sock_fprog program = { .filter = filter };
 
 	/* Yama lets only ancestors trace; the tracer is a sibling. Where there is no Yama this fails, and is not needed. */
 	prctl(PR_SET_PTRACER, (unsigned long)getppid(), 0, 0, 0);
 	for (int i = 0; i < TRACER_WAIT_MS && !is_traced(); i++)
 		nanosleep(&moment, NULL);
-	if (!is_traced())
-		return 0;
-	program.len = (unsigned short)ptrace_seccomp_filter(filter);
+	return is_traced();
+}
+
+/* Whether the filter is on. */
+static bool filter_put_on(void)
+{
+	struct sock_filter filter[PTRACE_SECCOMP_MAX];
+	struct sock_fprog program = { .len = (unsigned short)ptrace_seccomp_filter(filter), .filter = filter };
+
 	/* SPEC_ALLOW: a filter must not slow the target down by mitigations that it did not ask for. */
 	if (!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program))
-		return 0;
-	if (errno == EACCES && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+		return true;
+	return errno == EACCES && !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
+}
+
+int ptrace_seccomp_in_child(void)
+{
+	if (tracer_wait())
+		(void)filter_put_on();
+	return 0;
+}
+
+int ptrace_seccomp_in_child_notifying(void)
+{
+	return tracer_wait() && filter_put_on() ? notify_in_child() : 0;
+}
+
+int ptrace_seccomp_in_child_without(void)
+{
+	(void)tracer_wait();
 	return 0;
 }

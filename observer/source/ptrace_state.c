@@ -191,6 +191,7 @@ static void mm_free(struct ptrace_mm *mm)
 	close_files(mm);
 	shadow_free(&mm->shadow);
 	growing_free(&mm->growing);
+	mapped_free(&mm->sure.mapped);
 	stacks_mm_free(mm);
 	runstacks_drop(mm->runs, mm->run_count);
 	free(mm->runs);

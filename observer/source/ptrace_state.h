@@ -42,7 +42,7 @@ struct ptrace_call {
 enum task_state {
 	TASK_NEW,	/* traced, its first stop is still to come, or is kept until its parent's stop has told of it */
 	TASK_RUNNING,	/* or asleep: not in a stop */
-	TASK_STOPPED,	/* in a stop that has not been answered */
+	TASK_STOPPED,	/* in a stop, or a notification, that has not been answered */
 	TASK_LISTENING, /* stopped for job control until it is told to go on by a signal */
 	TASK_QUEUED,	/* likewise, at the entry of a call, until no other thread changes the mm */
 	TASK_EXITING,	/* past its last stop */
@@ -60,9 +60,12 @@ struct ptrace_task {
 	bool interrupted;     /* told to stop, and has not yet */
 	bool repeats;	      /* next it makes a call again that this has cut short, or is at its entry to be let go */
 	bool announced;	      /* its parent's stop has told of it */
-	int status;	      /* of a first stop that is kept, else 0 */
-	int signal;	      /* of a signal-delivery stop that is not answered yet */
-	bool listening;	      /* stopped for job control */
+	bool notified;	      /* it is in no stop, but waits for the answer to @notification, at the entry of a call */
+	bool exit_due;	      /* its call has been answered, and it is told to stop when that is over */
+	uint64_t notification;
+	int status;	/* of a first stop that is kept, else 0 */
+	int signal;	/* of a signal-delivery stop that is not answered yet */
+	bool listening; /* stopped for job control */
 	struct ptrace_task *queue_next;
 	struct ptrace_call call;
 	struct unwind_stack *stack; /* as last taken; NULL: none yet */
@@ -125,6 +128,7 @@ struct tracer {
 	bool has_swap;
 	uint64_t max_maps; /* that an mm may have: vm.max_map_count */
 	bool letting_go;   /* stops are kept, not answered */
+	int listener;	   /* for calls that notify (ptrace_notify); -1: they stop */
 	int error;	   /* the first that ends the tracing, -errno */
 };
 

@@ -7,6 +7,7 @@
 #include "source/ptrace_life.h"
 #include "source/ptrace_restart.h"
 #include "source/ptrace_seccomp.h"
+#include "source/ptrace_sure.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -25,7 +26,7 @@ unsigned long stop_options(void)
 
 /* A task that our filter is on stops by it, and needs a stop at the exit only of what it reports. All others stop at every
  * call, as does one that makes a call again. A task that is gone meanwhile says so to wait(2): errors tell nothing new. */
-void stop_resume(struct ptrace_task *task)
+static void stop_leave(struct ptrace_task *task)
 {
 	bool passes = task->state == TASK_EXITING || task->ignored || task->awaits_exec ||
 		      (task->filtered && !call_wants_exit(task));
@@ -44,6 +45,28 @@ void stop_resume(struct ptrace_task *task)
 	ptrace(at_calls ? PTRACE_SYSCALL : PTRACE_CONT, task->tid, 0, (void *)(long)signal);
 }
 
+/* The task's call is made now. Once it has notified, nothing but the end of its thread interrupts it: one that is told to stop
+ * meanwhile stops when the call is over. */
+static void notified_answer(struct tracer *tracer, struct ptrace_task *task)
+{
+	task->notified = false;
+	task_set_state(task, TASK_RUNNING);
+	if (!task->ignored && call_wants_exit(task))
+		task->exit_due = !ptrace(PTRACE_INTERRUPT, task->tid, 0, 0);
+	if (notify_answer(tracer->listener, task->notification) == -ENOENT) {
+		sure_forget(task);
+		call_forget(task);
+	}
+}
+
+void stop_resume(struct tracer *tracer, struct ptrace_task *task)
+{
+	if (task->notified)
+		notified_answer(tracer, task);
+	else
+		stop_leave(task);
+}
+
 void stop_interrupt(struct ptrace_task *task)
 {
 	task->interrupted = !ptrace(PTRACE_INTERRUPT, task->tid, 0, 0);
@@ -54,7 +77,7 @@ void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
 	struct ptrace_task *task;
 
 	while (!tracer->letting_go && (task = call_next(tracer, mm)))
-		stop_resume(task);
+		stop_resume(tracer, task);
 }
 
 /* Lets a task go on unless all are to be let go; then only as far as the entry of a call that it makes again. A signal that
@@ -62,7 +85,7 @@ void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
 static void stop_answer(struct tracer *tracer, struct ptrace_task *task)
 {
 	if (!tracer->letting_go || (task->repeats && !task->listening))
-		stop_resume(task);
+		stop_resume(tracer, task);
 }
 
 static pid_t event_message(const struct ptrace_task *task)
@@ -70,6 +93,15 @@ static pid_t event_message(const struct ptrace_task *task)
 	unsigned long message = 0;
 
 	return ptrace(PTRACE_GETEVENTMSG, task->tid, 0, &message) ? 0 : (pid_t)message;
+}
+
+/* The task is at the entry of a call. */
+static void call_come(struct tracer *tracer, struct ptrace_task *task, struct ptrace_entry *entry)
+{
+	if (call_enter(tracer, task, entry))
+		stop_resume(tracer, task);
+	else
+		task_set_state(task, TASK_QUEUED);
 }
 
 /* A stop at a syscall: @by_filter where our filter stopped it. */
@@ -104,13 +136,50 @@ static void syscall_stop(struct tracer *tracer, struct ptrace_task *task, bool b
 	/* A filtered task that was made to stop at a call's exit passes the entry of the next one twice: once by each way. */
 	if (tracer->letting_go || (!by_filter && task->filtered)) {
 		if (!tracer->letting_go)
-			stop_resume(task);
+			stop_resume(tracer, task);
 		return;
 	}
-	if (call_enter(tracer, task, &entry))
-		stop_resume(task);
-	else
-		task_set_state(task, TASK_QUEUED);
+	if (task->awaits_exec && tracer->listener < 0 && notify_is_handshake(&entry))
+		tracer->listener = notify_shake_hands(task->tid, &entry);
+	else if (tracer->listener >= 0 && !task->awaits_exec && ptrace_seccomp_wants_listener(&entry))
+		atomic_store(&tracer->shared->listener_wanted, 1);
+	call_come(tracer, task, &entry);
+}
+
+void stop_notified(struct tracer *tracer, const struct notification *notification)
+{
+	struct ptrace_task *task = task_find(tracer, notification->tid);
+	struct ptrace_entry entry = notification->entry;
+
+	if (!task || task->ignored) {
+		(void)notify_answer(tracer->listener, notification->id);
+		return;
+	}
+	task->notified = true;
+	task->notification = notification->id;
+	task->arch = 0;
+	task_set_state(task, TASK_STOPPED);
+	call_come(tracer, task, &entry);
+}
+
+/* At a stop that is none of a syscall a call that notified is over, or was not made and will be made again. */
+static void notified_end(struct tracer *tracer, struct ptrace_task *task)
+{
+	struct ptrace_mm *mm = task->mm;
+	struct ptrace_entry cut;
+	int64_t ret;
+
+	if (restart_notified(task->tid, &cut)) {
+		if (mm)
+			sure_cut(tracer, task, &cut);
+		if (task->exit_due)
+			call_forget(task);
+	} else if (task->exit_due && task->call.open && restart_result(task->tid, &ret)) {
+		call_exit(tracer, task, ret);
+	}
+	if (task->exit_due && mm)
+		stop_release(tracer, mm);
+	task->exit_due = false;
 }
 
 static bool is_stop_signal(int signal)
@@ -135,7 +204,7 @@ static void child_begin(struct tracer *tracer, struct ptrace_task *child, const 
 	}
 	life_born(tracer, child, parent);
 	if (!tracer->letting_go)
-		stop_resume(child);
+		stop_resume(tracer, child);
 }
 
 /* The parent's stop tells of a child, which stops by itself, before or after. */
@@ -184,9 +253,10 @@ static void event_stop(struct tracer *tracer, struct ptrace_task *task, int even
 		struct ptrace_mm *mm = task->mm;
 		bool shared = mm && mm->tasks > 1;
 
-		life_last_stop(tracer, task);
+		/* The message is the status, as wait(2) has it: one that is killed may not have made its last call. */
+		life_last_stop(tracer, task, WTERMSIG(event_message(task)) == SIGKILL);
 		task_set_state(task, TASK_EXITING);
-		stop_resume(task);
+		stop_resume(tracer, task);
 		if (shared)
 			stop_release(tracer, mm);
 		return;
@@ -208,7 +278,9 @@ static void stop_of(struct tracer *tracer, struct ptrace_task *task, int status)
 	int signal = WSTOPSIG(status), event = status >> 16;
 
 	task_set_state(task, TASK_STOPPED);
-	task->listening = false;
+	task->listening = task->notified = false;
+	if (tracer->listener >= 0 && (event == PTRACE_EVENT_STOP || (!event && signal != SYSCALL_STOP)))
+		notified_end(tracer, task);
 	if (event) {
 		event_stop(tracer, task, event, signal);
 		return;

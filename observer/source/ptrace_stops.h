@@ -3,6 +3,7 @@
 #ifndef HEAPTRACE_PTRACE_STOPS_H
 #define HEAPTRACE_PTRACE_STOPS_H
 
+#include "source/ptrace_notify.h"
 #include "source/ptrace_state.h"
 
 /* The options that every task is seized with. */
@@ -11,8 +12,11 @@ unsigned long stop_options(void);
 /* Handles what wait(2) has told of @pid. */
 void stop_handle(struct tracer *tracer, pid_t pid, int status);
 
-/* Resumes the stopped @task, delivering what its stop was for. */
-void stop_resume(struct ptrace_task *task);
+/* A call of a thread waits for its answer. */
+void stop_notified(struct tracer *tracer, const struct notification *notification);
+
+/* Lets the task go on from its stop, delivering what that was for, or from its notification. */
+void stop_resume(struct tracer *tracer, struct ptrace_task *task);
 
 /* Makes @task stop. */
 void stop_interrupt(struct ptrace_task *task);

@@ -5,11 +5,16 @@
 #include "source/ptrace_books.h"
 #include "source/ptrace_claims.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 /* Pages of a range that is looked at for that; an exit is cheaper than looking at more. */
 #define PAGES_MAX 512
+
+/* Lines of maps that are read in the time that an exit takes. */
+#define LINES_A_CALL 64
 
 /* A call may split the mapping at both ends of its range. */
 #define MAPS_A_CALL 2
@@ -70,53 +75,289 @@ static struct ptrace_range *fresh_find(struct sure *sure, uint64_t start, uint64
 	return NULL;
 }
 
-bool sure_call(struct tracer *tracer, struct ptrace_task *task)
+static uint64_t round_up(uint64_t value, uint64_t page_size)
 {
-	const struct ptrace_call *call = &task->call;
-	struct ptrace_mm *mm = task->mm;
-	struct ptrace_range *fresh;
-	uint64_t size = tracer->page_size, start = call->args[0], len;
+	return (value + page_size - 1) & ~(page_size - 1);
+}
+
+struct reading {
+	struct mapped *mapped;
+	uint64_t lines;
+};
+
+static int map_add(void *ctx, const struct procfs_map *map)
+{
+	struct reading *reading = ctx;
+
+	mapped_add(reading->mapped, map->start, map->end);
+	reading->lines++;
+	return 0;
+}
+
+/* Whether it is known what is mapped; where it is not, maps are read, unless that would be dearer than to look at the exits. */
+static bool mapped_know(struct ptrace_mm *mm)
+{
+	struct sure *sure = &mm->sure;
+	struct reading reading = { .mapped = &sure->mapped };
+
+	if (sure->mapped.known || ++sure->calls < sure->read_after)
+		return sure->mapped.known;
+	mapped_clear(&sure->mapped);
+	if (procfs_maps(mm->fd_tid, map_add, &reading))
+		mapped_forget(&sure->mapped);
+	sure->calls = 0;
+	sure->read_after = reading.lines / LINES_A_CALL;
+	return sure->mapped.known;
+}
+
+/* mremap may have begun with unmapping where it fails; what is moved leaves its place, unless it is only copied. */
+static void mapped_move(struct mapped *mapped, const uint64_t args[static 6], int64_t ret, uint64_t page_size)
+{
+	if (ptrace_failed(ret)) {
+		mapped_forget(mapped);
+		return;
+	}
+	if (args[1] && !(args[3] & MREMAP_DONTUNMAP))
+		mapped_cut(mapped, args[0], args[0] + round_up(args[1], page_size));
+	mapped_add(mapped, (uint64_t)ret, (uint64_t)ret + round_up(args[2], page_size));
+}
+
+static void mapped_brk(struct mapped *mapped, const struct ptrace_view *view, int64_t ret)
+{
+	uint64_t was = round_up(view->brk, view->page_size), is = round_up((uint64_t)ret, view->page_size);
+
+	if (!view->brk)
+		mapped_forget(mapped);
+	mapped_add(mapped, was, is);
+	mapped_cut(mapped, is, was);
+}
+
+void sure_returned(struct ptrace_mm *mm, const struct ptrace_call *call, int64_t ret, int64_t virt)
+{
+	struct mapped *mapped = &mm->sure.mapped;
+	uint64_t start, len;
+	bool failed = ptrace_failed(ret);
+
+	if (!mapped->known || (!call->memcall && !virt))
+		return;
+	switch (call->memcall ? call->nr : -1) {
+	case SYS_munmap:
+	case SYS_mmap:
+		start = call->nr == SYS_mmap ? (uint64_t)ret : call->args[0];
+		len = round_up(call->args[1], mm->view.page_size);
+		if (failed ? ret != -EINVAL : call->nr == SYS_mmap && call->args[3] & MAP_HUGETLB)
+			mapped_forget(mapped);
+		else if (!failed && call->nr == SYS_mmap)
+			mapped_add(mapped, start, start + len);
+		else if (!failed)
+			mapped_cut(mapped, start, start + len);
+		break;
+	case SYS_mremap:
+		mapped_move(mapped, call->args, ret, mm->view.page_size);
+		break;
+	case SYS_brk:
+		mapped_brk(mapped, &mm->view, ret);
+		break;
+	default:
+		if (virt || (call->memcall && call->memcall->flags & MEMCALL_MAP))
+			mapped_forget(mapped);
+		break;
+	}
+}
+
+static bool sure_munmap(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
+{
+	uint64_t size = tracer->page_size, start = call->args[0], len = round_up(call->args[1], size);
+	struct ptrace_range *fresh = fresh_find(&mm->sure, start, len);
 	int64_t pages;
 
-	if (!call->memcall || call->nr != SYS_munmap || !task->filtered || !call->alone)
-		return false;
-	len = (call->args[1] + size - 1) & ~(size - 1);
-	fresh = fresh_find(&mm->sure, start, len);
 	if (!fresh || len > PAGES_MAX * size || !maps_have_room(tracer, mm) ||
 	    !claims_all_own(mm, start, start + len, &pages))
 		return false;
 	*fresh = (struct ptrace_range){ 0 };
 	mm->sure.maps_at_most += MAPS_A_CALL;
 	shadow_set(&mm->shadow, start / size, len / size, PAGE_NONE);
-	mm->sure.change = (struct event_change){
+	mapped_cut(&mm->sure.mapped, start, start + len);
+	mm->sure.change.delta = (struct usage){ .virt = -(int64_t)len, .anon = -pages * (int64_t)size };
+	return true;
+}
+
+static bool sure_mmap(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
+{
+	const uint64_t *args = call->args;
+	uint64_t len = round_up(args[1], tracer->page_size);
+
+	if (!tracer->perf || call->effect != EFFECT_GROWTH || args[0] || args[5] || !len || len < args[1] ||
+	    args[2] & ~(uint64_t)(PROT_READ | PROT_WRITE) ||
+	    (args[3] & ~(uint64_t)(MAP_NORESERVE | MAP_STACK)) != (MAP_PRIVATE | MAP_ANONYMOUS) || !mapped_know(mm))
+		return false;
+	mm->sure.change.delta = (struct usage){ .virt = (int64_t)len };
+	return true;
+}
+
+bool sure_call(struct tracer *tracer, struct ptrace_task *task)
+{
+	const struct ptrace_call *call = &task->call;
+	struct ptrace_mm *mm = task->mm;
+	struct event_change *change = &mm->sure.change;
+
+	if (!call->memcall || !task->filtered || !call->alone)
+		return false;
+	if (!(call->nr == SYS_munmap && sure_munmap(tracer, mm, call)) &&
+	    !(call->nr == SYS_mmap && sure_mmap(tracer, mm, call)))
+		return false;
+	*change = (struct event_change){
 		.cause = CAUSE_SYSCALL,
 		.name = call->memcall->name,
 		.call = call->memcall,
-		.args = { start, call->args[1] },
 		.has_ret = true,
 		.count = 1,
-		.delta = { .virt = -(int64_t)len, .anon = -pages * (int64_t)size },
+		.delta = change->delta,
 		.attributed = true,
 	};
+	for (int i = 0; i < 6 && call->memcall->args[i].role != ARG_NONE; i++)
+		change->args[i] = call->args[i];
 	mm->sure.ts_ns = call->ts_ns;
 	mm->sure.tid = task->tid;
 	mm->sure.waits = true;
 	return true;
 }
 
+static bool waits_for_perf(const struct sure *sure)
+{
+	return sure->waits && sure->change.call->nr == SYS_mmap;
+}
+
+/* The call has been made. */
+static void row_book(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct sure *sure = &mm->sure;
+	const struct ptrace_task *task = task_find(tracer, sure->tid);
+
+	sure->waits = false;
+	/* The thread has not come to another call yet, whose stack would be in its place. */
+	stacks_put(tracer, task, &sure->change);
+	books_row(tracer, mm, task, &sure->change, (int)sure->change.call->nr, sure->ts_ns);
+}
+
+/* An mmap has mapped @range; NULL: it is not known where. */
+static void mmap_book(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_range *range)
+{
+	struct event_change *change = &mm->sure.change;
+
+	change->has_ret = range != NULL;
+	if (range) {
+		change->ret = (int64_t)range->start;
+		sure_mapped(mm, range->start, range->end - range->start);
+		mapped_add(&mm->sure.mapped, range->start, range->end);
+	} else {
+		mapped_forget(&mm->sure.mapped);
+	}
+	row_book(tracer, mm);
+}
+
+void sure_seen(struct tracer *tracer, struct ptrace_mm *mm, const struct perf_fault *mapping)
+{
+	const struct sure *sure = &mm->sure;
+	uint64_t start = mapping->addr, end = mapping->addr + mapping->len;
+	struct ptrace_range range;
+	bool known;
+
+	/* What grows tells of itself, too. */
+	if (!waits_for_perf(sure) || mapping->tid != sure->tid || mapping->ts_ns < sure->ts_ns ||
+	    growing_begins_in(&mm->growing, start, end))
+		return;
+	known = mapped_gap(&sure->mapped, start, end, &range) &&
+		range.end - range.start == (uint64_t)sure->change.delta.virt;
+	mmap_book(tracer, mm, known ? &range : NULL);
+}
+
+struct difference {
+	const struct mapped *before;
+	struct ptrace_range range;
+	uint64_t len;
+	unsigned int count;
+};
+
+static int map_compare(void *ctx, const struct procfs_map *map)
+{
+	struct difference *difference = ctx;
+	struct ptrace_range range;
+
+	if (mapped_gap(difference->before, map->start, map->end, &range) &&
+	    range.end - range.start == difference->len) {
+		difference->range = range;
+		difference->count++;
+	}
+	return 0;
+}
+
+/* The thread has gone on, and perf has told of no mapping: the mmap has failed, unless it is perf that has lost a record. */
+static void mmap_unseen(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct sure *sure = &mm->sure;
+	struct difference difference = { .before = &sure->mapped, .len = (uint64_t)sure->change.delta.virt };
+	struct usage now = mm->level;
+
+	(void)books_level(tracer, mm, &now);
+	growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+	if (now.virt - mm->level.virt - growing_bytes(&mm->growing) < sure->change.delta.virt) {
+		sure->change.ret = -ENOMEM;
+		sure->change.delta = (struct usage){ 0 };
+		row_book(tracer, mm);
+		return;
+	}
+	(void)procfs_maps(mm->fd_tid, map_compare, &difference);
+	mmap_book(tracer, mm, difference.count == 1 ? &difference.range : NULL);
+}
+
 void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
 {
 	struct sure *sure = &mm->sure;
-	const struct ptrace_task *task;
 	struct usage now;
 
 	if (!sure->waits)
 		return;
-	if (!certain && (books_level(tracer, mm, &now) || now.virt != mm->level.virt + sure->change.delta.virt))
+	if (waits_for_perf(sure)) {
+		books_collect(tracer);
+		if (sure->waits && certain)
+			mmap_unseen(tracer, mm);
 		return;
-	sure->waits = false;
-	task = task_find(tracer, sure->tid);
-	/* The thread has not come to another call yet, whose stack would be in its place. */
-	stacks_put(tracer, task, &sure->change);
-	books_row(tracer, mm, task, &sure->change, (int)sure->change.call->nr, sure->ts_ns);
+	}
+	if (certain || (!books_level(tracer, mm, &now) && now.virt == mm->level.virt + sure->change.delta.virt))
+		row_book(tracer, mm);
+}
+
+static void row_forget(struct ptrace_mm *mm)
+{
+	const struct event_change *change = &mm->sure.change;
+	uint64_t len = (uint64_t)-change->delta.virt;
+	struct page_counts pages = { 0 };
+
+	mm->sure.waits = false;
+	if (change->call->nr != SYS_munmap)
+		return;
+	sure_mapped(mm, change->args[0], len);
+	mapped_add(&mm->sure.mapped, change->args[0], change->args[0] + len);
+	(void)claims_look(mm, change->args[0], change->args[0] + len, &pages);
+}
+
+void sure_cut(struct tracer *tracer, struct ptrace_task *task, const struct ptrace_entry *cut)
+{
+	struct ptrace_mm *mm = task->mm;
+	const struct sure *sure = &mm->sure;
+	bool same = sure->waits && (uint64_t)sure->change.call->nr == cut->nr && sure->change.args[0] == cut->args[0] &&
+		    sure->change.args[1] == cut->args[1];
+
+	if (!sure->waits || sure->tid != task->tid)
+		return;
+	sure_confirm(tracer, mm, !same);
+	if (sure->waits)
+		row_forget(mm);
+}
+
+void sure_forget(struct ptrace_task *task)
+{
+	if (task->mm && task->mm->sure.waits && task->mm->sure.tid == task->tid)
+		row_forget(task->mm);
 }

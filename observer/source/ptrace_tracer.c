@@ -6,6 +6,8 @@
 #include "source/ptrace_calls.h"
 #include "source/ptrace_follow.h"
 #include "source/ptrace_life.h"
+#include "source/ptrace_notify.h"
+#include "source/ptrace_restart.h"
 #include "source/ptrace_stops.h"
 #include "source/ptrace_wait.h"
 
@@ -134,7 +136,8 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 				   .page_size = (uint64_t)sysconf(_SC_PAGESIZE),
 				   .follow = config->follow,
 				   .has_swap = !sysinfo(&info) && info.totalswap,
-				   .max_maps = max_maps() };
+				   .max_maps = max_maps(),
+				   .listener = -1 };
 	tracer->writer = ptrace_writer_new(shared);
 	tracer->stacks = stacks_new(config->stacks);
 	tracer->runstacks = tracer->stacks ? runstacks_new() : NULL;
@@ -146,24 +149,38 @@ static int tracer_init(struct tracer *tracer, const struct source_config *config
 static void pass(pid_t pid, int status)
 {
 	int event = status >> 16, signal = WSTOPSIG(status);
+	struct ptrace_entry cut;
 
+	if (!event && signal != (SIGTRAP | 0x80))
+		(void)restart_notified(pid, &cut);
 	if (event == PTRACE_EVENT_STOP && signal != SIGTRAP)
 		ptrace(PTRACE_LISTEN, pid, 0, 0);
 	else
 		ptrace(PTRACE_CONT, pid, 0, (void *)(long)(event || signal == (SIGTRAP | 0x80) ? 0 : signal));
 }
 
+/* What has stopped or notified meanwhile goes on. False once nothing is traced. */
+static bool pass_all(int listener)
+{
+	int status;
+	pid_t pid;
+
+	if (listener >= 0)
+		notify_pass_all(listener);
+	while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0) {
+		if (WIFSTOPPED(status))
+			pass(pid, status);
+	}
+	return !pid || errno != ECHILD;
+}
+
 /* Nothing more will be written, and heaptrace is to know it, if it is still there. */
 static void finish(struct loop *loop)
 {
 	uint64_t one = 1;
-	int status;
-	pid_t pid;
 
 	while (!ptrace_write_flush(loop->tracer.writer) && getppid() == loop->heaptrace) {
-		while ((pid = waitpid(-1, &status, __WALL | WNOHANG)) > 0)
-			if (WIFSTOPPED(status))
-				pass(pid, status);
+		pass_all(loop->tracer.listener);
 		usleep(1000);
 	}
 	atomic_store(&loop->tracer.shared->finished, 1);
@@ -171,24 +188,25 @@ static void finish(struct loop *loop)
 }
 
 /* Lets everything pass, for as long as there are processes with our filter on them. */
-static _Noreturn void keep(void)
+static _Noreturn void keep(struct stop_wait *wait)
 {
-	timer_set(0);
-	for (;;) {
-		int status;
-		pid_t pid = waitpid(-1, &status, __WALL);
+	int listener = wait->listener, status;
+	pid_t pid;
 
-		if (pid < 0 && errno != EINTR)
-			_exit(0);
+	timer_set(0);
+	while (pass_all(listener)) {
+		pid = stop_wait_next(wait, &signalled, &status);
 		if (pid > 0 && WIFSTOPPED(status))
 			pass(pid, status);
 	}
+	_exit(0);
 }
 
 /* Stops watching: tasks with our filter are kept going, all others are let go by the end of this process at the latest. */
 static _Noreturn void leave(struct loop *loop)
 {
 	struct ptrace_task *task;
+	int listener = loop->tracer.listener;
 	bool filtered = false;
 	size_t pos = 0;
 
@@ -204,7 +222,7 @@ static _Noreturn void leave(struct loop *loop)
 		/* Of one whose parent has not told of it yet, it is not known. A call that is entered by PTRACE_DETACH ends with
 		 * EINTR; one that is under way when the tracer ends does not. */
 		if (task->filtered || enters || (unborn && filtered))
-			stop_resume(task);
+			stop_resume(&loop->tracer, task);
 		else
 			ptrace(PTRACE_DETACH, task->tid, 0, (void *)(long)task->signal);
 	}
@@ -214,7 +232,8 @@ static _Noreturn void leave(struct loop *loop)
 	tracer_clear(&loop->tracer);
 	if (!filtered)
 		_exit(0);
-	keep();
+	loop->wait.listener = listener;
+	keep(&loop->wait);
 }
 
 static size_t running_count(const struct tracer *tracer)
@@ -225,6 +244,17 @@ static size_t running_count(const struct tracer *tracer)
 	while ((task = map_next(&tracer->tasks, &pos, NULL)))
 		count += !task->ignored && (task->state == TASK_RUNNING || task->state == TASK_LISTENING);
 	return count;
+}
+
+static void notification_take(struct tracer *tracer)
+{
+	struct notification notification;
+	int err = notify_receive(tracer->listener, &notification);
+
+	if (!err)
+		stop_notified(tracer, &notification);
+	else if (err != -EAGAIN && !tracer->error)
+		tracer->error = err;
 }
 
 /* Waits for one change, but not for longer than until the next tick. False once nothing is traced. */
@@ -240,8 +270,14 @@ static bool one_step(struct loop *loop)
 		else
 			follow_stop(&loop->follow, pid);
 		stop_handle(&loop->tracer, pid, status);
+		if (loop->tracer.listener >= 0 && !loop->wait.listens)
+			stop_wait_listen(&loop->wait, loop->tracer.listener);
 	}
-	if (pid > 0)
+	if (!pid) {
+		follow_release(&loop->follow);
+		notification_take(&loop->tracer);
+	}
+	if (pid >= 0)
 		return true;
 	signalled = 0;
 	return errno == EINTR;
@@ -255,6 +291,8 @@ static _Noreturn void let_go(struct loop *loop)
 	size_t pos = 0, left = SIZE_MAX, running;
 
 	tracer->letting_go = true;
+	/* A call that has not notified yet is interrupted, and made again later. */
+	loop->wait.listener = -1;
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {
 		if (task->state == TASK_RUNNING || task->state == TASK_LISTENING)
 			stop_interrupt(task);

@@ -22,8 +22,9 @@ enum source_stacks {
 struct source_config {
 	const pid_t *pids; /* to attach to: any thread's id stands for its whole process */
 	unsigned int pid_count;
-	pid_t child; /* > 0: a child of ours, held before its exec; its books open at that exec */
-	bool follow; /* watch children too */
+	pid_t child;	 /* > 0: a child of ours, held before its exec; its books open at that exec */
+	bool follow;	 /* watch children too */
+	bool no_seccomp; /* put no filter on @child */
 	enum source_stacks stacks;
 	const char *program; /* what @child will exec, as execvp(3) takes it; NULL: not known */
 	uint64_t ring_bytes; /* of the event buffer; 0 = default */
@@ -42,8 +43,6 @@ struct source_ops {
 	/* Starts watching. On return everything in @config is armed: nothing that happens later is missed. Attach may
 	 * already deliver events through poll. -errno with @diag on failure, *ret_source untouched then. */
 	int (*open)(const struct source_config *config, struct source **ret_source, struct diag *diag);
-	/* Runs in the forked child right before exec, async-signal-safe: 0 or -errno. NULL: nothing to do. */
-	int (*in_child)(void);
 	/* Delivers what has happened, waiting at most @timeout_ms for something. Returns 1 if anything was delivered, 0
 	 * if not, -ENODATA once nothing watched is left and all is delivered, or another -errno. */
 	int (*poll)(struct source *source, int timeout_ms, event_fn fn, void *ctx);
@@ -51,6 +50,8 @@ struct source_ops {
 	 * as if never watched. Only close may follow. */
 	int (*detach)(struct source *source, event_fn fn, void *ctx);
 	unsigned int (*caps_now)(const struct source *source);
+	/* What the user is to know of, as soon as there is something: a sentence, static. NULL: nothing, or never. */
+	const char *(*remark)(const struct source *source);
 	/* The source itself waits for the child and reports its end (ptrace); otherwise the session does. */
 	bool reaps_child;
 	void (*close)(struct source *source);
@@ -59,6 +60,8 @@ struct source_ops {
 /* Every source's struct begins with this. */
 struct source {
 	const struct source_ops *ops;
+	/* Runs in the forked child right before exec, async-signal-safe: 0 or -errno. NULL: nothing to do. */
+	int (*in_child)(void);
 };
 
 extern const struct source_ops source_bpf;

@@ -336,7 +336,7 @@ def can_be_executed(program):
         return False
 
 
-def calls_of(done, placed=True):
+def calls_of(done, placed=True, field="virt"):
     """The memory calls of each thread in order, from the second exec on (the first one is setarch's, at random addresses).
     Threads are numbered in the order in which they appear. An exec that succeeds has no registers left to tell by. Without
     @placed, addresses are left out and the order of threads is that of what they do: chance decides who comes first."""
@@ -349,7 +349,7 @@ def calls_of(done, placed=True):
         if not placed:
             args = {key: value for key, value in args.items() if "addr" not in key and key != "shmid"}
             ret = None if row["name"] in ("brk", "mmap", "mremap", "shmat") else ret
-        threads[thread].append((row["name"], args, ret, row["error"], row["virt"]))
+        threads[thread].append((row["name"], args, ret, row["error"], row[field]))
     return threads if placed else dict(enumerate(sorted(threads.values(), key=repr)))
 
 
@@ -377,6 +377,168 @@ def agrees_with_bpf(t, source):
             if len(ours[thread]) != len(theirs[thread]):
                 problems.append(f"thread {thread}: {len(ours[thread])} calls, bpf {len(theirs[thread])}")
         t.none(problems, f"{name}: the calls of {len(ours)} thread(s)")
+
+
+def without_stacks(source, command, *options, **how):
+    """Where calls notify instead of stopping, unless somebody forbids it."""
+    return observe(source, command, "--stacks", "none", *options, **how)
+
+
+def notifies(tracer):
+    """Whether a tracer has a listener for seccomp's notifications."""
+    links = []
+    for fd in os.listdir(f"/proc/{tracer}/fd"):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(f"/proc/{tracer}/fd/{fd}"))
+    return any("seccomp notify" in link for link in links)
+
+
+def can_notify():
+    with Observer("ptrace", "--stacks", "none", "--", prog("hold"), "2") as observer:
+        observer.until("ready")
+        return notifies(status_of(observer.ask("mark begun")["pid"])["TracerPid"])
+
+
+@case(sources=PTRACE)
+def blocks_agree_with_bpf(t, source):
+    """Mappings that become one with their neighbours, in parts and as a whole, in any order, failing calls among them."""
+    if harness.caps_of("bpf") is None:
+        t.skip("agreement with the bpf source", "that does not work here")
+        return
+    for seed in ("1", "2", "3"):
+        command = ["setarch", "-R", prog("blocks"), "random", seed]
+        theirs, plain, ours = observe("bpf", command), observe(source, command), without_stacks(source, command)
+        for field in ("virt", "anon"):
+            want = calls_of(theirs, field=field)
+            for name, done in (("stops", plain), ("notifications", ours)):
+                if t.balanced(done, f"{seed}, {name}: books balance"):
+                    got = calls_of(done, field=field)
+                    problems = [f"call {i}: {one}, bpf {other}" for thread in want
+                                for i, (one, other) in enumerate(zip(got[thread], want[thread])) if one != other]
+                    t.none(problems, f"{seed}, {name}: calls and their {field}")
+                    t.equal([len(rows) for rows in got.values()], [len(rows) for rows in want.values()], "and no call more")
+
+
+@case(sources=PTRACE)
+def notified_calls_and_signals(t, source):
+    """A signal that comes while a call waits for its answer is no reason to fail: neither mmap nor munmap knows EINTR."""
+    for threads in (1, 8):
+        done = without_stacks(source, [prog("blocks"), "signals", str(threads)])
+        if not t.balanced(done, f"{threads} thread(s): books balance"):
+            continue
+        signals, failed, _ = (int(word) for word in done.out.split() if word.isdigit())
+        t.ok(signals > 100, f"{threads} thread(s): {signals} signals", done)
+        t.equal(failed, 0, f"{threads} thread(s): no call fails", done)
+        calls = collections.Counter((row["tid"], row["name"]) for row in done.books.rows
+                                    if row["cause"] == "syscall" and row["error"] is None and row["virt"])
+        if threads > 1:
+            leader = done.books.end["exit"] and min(tid for tid, _ in calls)
+            t.equal({(count, name) for (tid, name), count in calls.items() if tid != leader and name in ("mmap", "munmap")},
+                    {(1500, "mmap"), (1500, "munmap")}, "each call is one row", calls)
+
+
+@case(sources=PTRACE)
+def notified_calls_and_job_control(t, source):
+    """Stopped and continued all the time."""
+    with Observer(source, "--stacks", "none", "--", prog("blocks"), "signals", "4") as observer:
+        tracer = observer.attached().pid
+        wait_until(lambda: children_of(tracer), "the command to begin", 10)
+        def command():
+            return next((pid for pid in children_of(tracer) if comm_of(pid) == "blocks"), None)
+        wait_until(lambda: command() or observer.popen.poll() is not None, "the command to exec", 10)
+        pid = command()
+        for _ in range(60):
+            with contextlib.suppress(ProcessLookupError, TypeError):
+                os.kill(pid, signal.SIGSTOP)
+                os.kill(pid, signal.SIGCONT)
+        rc, out, err = observer.finish()
+    done = harness.Run(rc, out, err, observer.path)
+    t.balanced(done)
+    t.ok(", 0 calls failed" in out, "no call fails", done)
+
+
+def children_of(pid):
+    found = []
+    for other in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            if status_of(other)["PPid"] == str(pid):
+                found.append(int(other))
+    return found
+
+
+@case(sources=PTRACE)
+def notified_calls_and_children(t, source):
+    """Children that do the same, as copies and as programs of their own."""
+    done = without_stacks(source, [prog("blocks"), "forks", "8"])
+    t.balanced(done)
+    t.equal(sorted({row["cause"] for row in done.books.rows if row["cause"] in ("fork", "exec")}), ["exec", "fork"], "both ways")
+
+
+@case(sources=PTRACE)
+def notified_calls_end_with_the_watch(t, source):
+    """heaptrace is killed, or lets go, while calls wait for their answers: none fails, and the keeper answers them."""
+    for name, options, number in (("kill -9", (), signal.SIGKILL), ("--duration", ("-d", "0.1"), None)):
+        with Observer(source, "--stacks", "none", *options, "--", prog("blocks"), "signals", "8",
+                      stderr=subprocess.DEVNULL) as observer:
+            observer.attached()
+            if number:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    observer.popen.wait(0.1)
+                observer.popen.send_signal(number)
+            observer.popen.wait(harness.PATIENCE)
+            if number != signal.SIGKILL:
+                t.none(harness.Run(0, "", "", observer.path).books.problems(), f"{name}: the books are closed and balance")
+            said = observer.popen.stdout.readline().decode()
+            t.ok(", 0 calls failed" in said, f"{name}: no call fails", said)
+
+
+@case(sources=PTRACE)
+def notified_calls_are_cut_short(t, source):
+    """The command is killed, whatever it is doing."""
+    chance = random.Random(11)
+    for n in range(6):
+        threads = "1" if n % 2 else "8"
+        script = f"{prog('blocks')} signals {threads} & sleep 0.0{chance.randrange(1, 9)}; kill -9 $!; wait $!"
+        t.balanced(without_stacks(source, ["/bin/sh", "-c", script]), f"{threads} thread(s), kill -9", rc=137)
+
+
+@case(sources=PTRACE)
+def nothing_is_given_to_the_command(t, source):
+    """Its descriptors and its environment are those that it has alone."""
+    command = [PYTHON, "-S", "-E", "-c", "import os; print(sorted(os.listdir('/proc/self/fd')), sorted(os.environ))"]
+    alone = run(command)
+    done = without_stacks(source, command)
+    t.equal((done.rc, done.out), (0, alone.out), "descriptors and environment", done)
+    with Observer(source, "--stacks", "none", "--", prog("hold"), "2") as observer:
+        observer.until("ready")
+        pid = observer.ask("mark begun")["pid"]
+        t.ok(not notifies(pid), "the listener is not its own")
+
+
+@case(sources=PTRACE)
+def listener_of_the_target(t, source):
+    """A program may have one listener: the tracer's, or its own where the tracer does without."""
+    command = [prog("blocks"), "listener"]
+    done = observe(source, command, "--stacks", "none", "--no-seccomp")
+    t.balanced(done, "--no-seccomp")
+    t.equal(done.out, "a listener\n", "--no-seccomp: the program gets its listener", done)
+    if not can_notify():
+        t.skip("a listener beside the tracer's", "the tracer can have none here")
+        return
+    done = without_stacks(source, command)
+    t.balanced(done)
+    t.equal(done.out, "Device or resource busy\n", "beside the tracer's it gets none", done)
+    t.equal(done.err.count("--no-seccomp"), 1, "which is said once, with what to do", done)
+
+
+@case(sources=PTRACE)
+def listener_of_others(t, source):
+    """Where somebody else listens already, as the manager of a container may, calls stop."""
+    path = new_path(".jsonl")
+    done = run([prog("blocks"), "listened", HEAPTRACE, "-s", source, "--stacks", "none", "-f", "jsonl", "-o", path, "--",
+                prog("blocks"), "random", "1"])
+    done.path = path
+    t.balanced(done)
 
 
 @case(sources=PTRACE)

@@ -73,7 +73,45 @@ static void test_records_with_ip(void **state)
 	assert_int_equal(perf_faults_parse(&sample, sizeof(sample) - 16, true, &fault), PERF_FAULTS_OTHER);
 }
 
+/* A mapping, as Linux 6.18 tells of an anonymous one, and that of a file. */
+static void test_records_of_mappings(void **state)
+{
+	struct {
+		struct perf_event_header header;
+		uint32_t pid, tid;
+		uint64_t start, len, offset;
+		uint32_t major, minor;
+		uint64_t inode, generation;
+		uint32_t prot, flags;
+		char name[8];
+		uint32_t trailer_pid, trailer_tid;
+		uint64_t time;
+	} record = { .header = { PERF_RECORD_MMAP2, PERF_RECORD_MISC_MMAP_DATA, sizeof(record) },
+		     .pid = 10,
+		     .tid = 11,
+		     .start = 0x7000,
+		     .len = 0x3000,
+		     .prot = PROT_READ,
+		     .flags = MAP_PRIVATE,
+		     .name = "//anon",
+		     .trailer_pid = 10,
+		     .trailer_tid = 11,
+		     .time = 12 };
+	struct perf_fault mapping;
+
+	(void)state;
+	assert_int_equal(perf_faults_parse(&record, sizeof(record), true, &mapping), PERF_FAULTS_MAPPING);
+	assert_int_equal(mapping.addr, 0x7000);
+	assert_int_equal(mapping.len, 0x3000);
+	assert_int_equal(mapping.tid, 11);
+	assert_int_equal(mapping.ts_ns, 12);
+	assert_int_equal(perf_faults_parse(&record, 80, true, &mapping), PERF_FAULTS_OTHER);
+	record.inode = 77;
+	assert_int_equal(perf_faults_parse(&record, sizeof(record), true, &mapping), PERF_FAULTS_OTHER);
+}
+
 struct seen {
+	uint64_t mapped_start, mapped_end; /* of the last mapping that was told of */
 	uint64_t first, last, last_ns;
 	size_t in_range, all;
 	uint64_t start, end;
@@ -88,6 +126,11 @@ static void take(void *ctx, const struct perf_fault *fault)
 	seen->all++;
 	seen->in_time &= fault->ts_ns >= seen->last_ns;
 	seen->last_ns = fault->ts_ns;
+	if (fault->len) {
+		seen->mapped_start = fault->addr;
+		seen->mapped_end = fault->addr + fault->len;
+		return;
+	}
 	if (fault->addr < seen->start || fault->addr >= seen->end)
 		return;
 	seen->tid = fault->tid;
@@ -149,6 +192,7 @@ static void test_own_faults(void **state)
 	assert_true(seen.ordered);
 	assert_true(seen.in_time);
 	assert_int_equal(seen.tid, getpid());
+	assert_true(seen.mapped_start <= seen.start && seen.mapped_end >= seen.end);
 	assert_int_equal(perf_faults_lost(faults), 0);
 }
 
@@ -341,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_records_with_ip),
+		cmocka_unit_test(test_records_of_mappings),
 		cmocka_unit_test(test_stack_records),
 		cmocka_unit_test(test_stacks),
 		cmocka_unit_test_setup_teardown(test_own_faults, setup, teardown),

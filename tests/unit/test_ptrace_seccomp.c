@@ -2,6 +2,7 @@
 #include "source/ptrace_seccomp.h"
 
 #include "event/memcalls.h"
+#include "source/ptrace_notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,13 +34,15 @@
 static struct sock_filter filter[PTRACE_SECCOMP_MAX];
 static unsigned int filter_len;
 
+static struct sock_filter notifying[NOTIFY_FILTER_MAX];
+
 /* Carries out the filter as the kernel does, for the instructions that it uses; anything else fails the test. */
-static uint32_t filter_run(const struct seccomp_data *data)
+static uint32_t filter_run(const struct sock_filter *steps, unsigned int len, const struct seccomp_data *data)
 {
 	uint32_t value = 0;
 
-	for (unsigned int at = 0; at < filter_len; at++) {
-		const struct sock_filter *step = &filter[at];
+	for (unsigned int at = 0; at < len; at++) {
+		const struct sock_filter *step = &steps[at];
 
 		switch (step->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
@@ -69,7 +72,7 @@ static uint32_t verdict(uint32_t arch, int nr, uint64_t a, uint64_t b, uint64_t 
 {
 	const struct seccomp_data data = { .arch = arch, .nr = nr, .args = { a, b, c } };
 
-	return filter_run(&data);
+	return filter_run(filter, filter_len, &data);
 }
 
 static int setup(void **state)
@@ -117,6 +120,78 @@ static void test_arguments_decide(void **state)
 	assert_int_equal(verdict(NATIVE, SYS_open, 0, O_TRUNC, 0), STOP);
 	assert_int_equal(verdict(NATIVE, SYS_open, 0, O_RDWR, O_TRUNC), SECCOMP_RET_ALLOW);
 #endif
+}
+
+static void expect_notification(const struct seccomp_data *data, bool want)
+{
+	assert_int_equal(filter_run(notifying, notify_filter(notifying), data),
+			 want ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW);
+}
+
+/* Calls whose effect may be known without their exit. */
+static void test_notifications(void **state)
+{
+	const struct seccomp_data plain = { .arch = NATIVE,
+					    .nr = SYS_mmap,
+					    .args = { 0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+						      UINT64_MAX, 0 } };
+	static const uint64_t other_flags[] = { MAP_POPULATE, MAP_LOCKED,	   MAP_HUGETLB, MAP_GROWSDOWN,
+						MAP_FIXED,    MAP_FIXED_NOREPLACE, MAP_32BIT };
+	struct seccomp_data data = plain;
+	const struct memcall *call;
+
+	(void)state;
+	assert_true(notify_filter(notifying) <= NOTIFY_FILTER_MAX);
+	expect_notification(&data, true);
+	data.args[2] = PROT_NONE;
+	data.args[3] |= MAP_NORESERVE | MAP_STACK;
+	expect_notification(&data, true);
+	for (size_t i = 0; i < sizeof(other_flags) / sizeof(other_flags[0]); i++) {
+		data = plain;
+		data.args[3] |= other_flags[i];
+		expect_notification(&data, false);
+	}
+	data = plain;
+	data.args[3] = MAP_PRIVATE; /* a file */
+	expect_notification(&data, false);
+	data.args[3] = MAP_SHARED | MAP_ANONYMOUS;
+	expect_notification(&data, false);
+	data = plain;
+	data.args[2] |= PROT_EXEC;
+	expect_notification(&data, false);
+	data = plain;
+	data.args[0] = 4096;
+	expect_notification(&data, false);
+	data.args[0] = 1ull << 32;
+	expect_notification(&data, false);
+	data = plain;
+	data.args[5] = 4096;
+	expect_notification(&data, false);
+	data = plain;
+	data.arch = FOREIGN;
+	expect_notification(&data, false);
+	for (unsigned int i = 0; (call = memcall_at(i)); i++) {
+		if (call->nr == SYS_mmap)
+			continue;
+		data = (struct seccomp_data){ .arch = NATIVE, .nr = call->nr };
+		expect_notification(&data, call->nr == SYS_munmap);
+		data.arch = FOREIGN;
+		expect_notification(&data, false);
+	}
+}
+
+static void test_listener_of_others(void **state)
+{
+	struct ptrace_entry entry = { .arch = NATIVE,
+				      .nr = SYS_seccomp,
+				      .args = { SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER } };
+
+	(void)state;
+	assert_int_equal(verdict(NATIVE, SYS_seccomp, entry.args[0], entry.args[1], 0), STOP);
+	assert_true(ptrace_seccomp_wants_listener(&entry));
+	entry.args[1] = SECCOMP_FILTER_FLAG_TSYNC;
+	assert_int_equal(verdict(NATIVE, SYS_seccomp, entry.args[0], entry.args[1], 0), SECCOMP_RET_ALLOW);
+	assert_false(ptrace_seccomp_wants_listener(&entry));
 }
 
 /* Their numbers mean something else: all of them stop. */
@@ -180,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_memory_calls_stop),
 		cmocka_unit_test(test_others_pass),
 		cmocka_unit_test(test_arguments_decide),
+		cmocka_unit_test(test_notifications),
+		cmocka_unit_test(test_listener_of_others),
 		cmocka_unit_test(test_foreign_calls_stop),
 		cmocka_unit_test(test_strays),
 		cmocka_unit_test(test_kernel_agrees),
