@@ -140,7 +140,8 @@ static int find_or_append(struct ledger_lines *lines, const struct event_change 
 int ledger_lines_find(struct ledger_lines *lines, const struct event_change *change)
 {
 	/* Most names are static: where they lie tells them apart as a rule, and what they are is compared all the same. */
-	unsigned int *recent = &lines->recent[((uintptr_t)change->name ^ change->cause) % LEDGER_LINES_RECENT];
+	uint64_t place = ((uint64_t)(uintptr_t)change->name + change->cause) * 0x9e3779b97f4a7c15u;
+	unsigned int *recent = &lines->recent[place / (UINT64_MAX / LEDGER_LINES_RECENT + 1)];
 	int at = (int)*recent - 1;
 
 	if (at >= 0 && lines->lines[at].cause == change->cause && !strcmp(lines->lines[at].name, change->name))

@@ -5,7 +5,7 @@
 
 #include "model/record.h"
 
-#define LEDGER_LINES_RECENT 16u
+#define LEDGER_LINES_RECENT 64u
 
 /* Zero-initialise before use. */
 struct ledger_lines {

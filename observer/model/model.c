@@ -79,12 +79,15 @@ static struct mm *mm_find(struct model *model, uint64_t id)
 
 static int emit_event(struct model *model, const struct event *event, const struct mm *mm, const struct region *region)
 {
-	struct record record = { .kind = RECORD_EVENT, .event = event };
+	static const struct usage no_level;
+	static const struct region no_region;
+	struct record record;
 
-	if (mm)
-		record.after = *ledger_level(mm->ledger);
-	if (region)
-		record.region = *region;
+	record.kind = RECORD_EVENT;
+	record.event = event;
+	record.after = mm ? *ledger_level(mm->ledger) : no_level;
+	record.region = region ? *region : no_region;
+	record.hidden = false;
 	return model->fn(model->ctx, &record);
 }
 

@@ -110,8 +110,8 @@ struct record {
 	};
 };
 
-/* Takes one record; returns 0 or -errno. */
-typedef int (*record_fn)(void *ctx, const struct record *record);
+/* Takes one record, which it may change; returns 0 or -errno. */
+typedef int (*record_fn)(void *ctx, struct record *record);
 
 /* The name that outputs use: "heap", "anon", ...; NULL for REGION_NONE. Static. */
 const char *region_kind_name(enum region_kind kind);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define PAGE 65536 /* whole pages on every machine */
+#define PAGE 65536LL /* whole pages on every machine */
 #define MANY 10000
 
 /* What the model handed out: the last record of each kind, and counts. */
@@ -25,7 +25,7 @@ struct sink {
 	int fail_with;
 };
 
-static int take(void *ctx, const struct record *record)
+static int take(void *ctx, struct record *record)
 {
 	struct sink *sink = ctx;
 
