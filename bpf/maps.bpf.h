@@ -119,7 +119,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
+	__uint(max_entries, WIRE_MMS);
 	__type(key, u64);
 	__type(value, struct wire_grave);
 } graves SEC(".maps");

@@ -91,8 +91,9 @@ struct record_end {
 	int code, signal; /* of CMD */
 	uint64_t processes, events, mms, balanced_mms;
 	uint64_t lost_events;
-	uint64_t lost_stacks; /* rows whose call chain did not arrive */
-	uint64_t unnamed;     /* addresses of call chains whose files could not be read for their names */
+	uint64_t lost_details; /* records that did not arrive and are no part of the books */
+	uint64_t lost_stacks;  /* rows whose call chain did not arrive */
+	uint64_t unnamed;      /* addresses of call chains whose files could not be read for their names */
 };
 
 struct record {

@@ -6,6 +6,7 @@
 #include "source/bpf_enter.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
+#include "source/bpf_losses.h"
 #include "source/bpf_probe.h"
 #include "source/bpf_stacks.h"
 #include "source/source.h"
@@ -37,6 +38,7 @@ struct bpf_source {
 	int wake_fd; /* an epoll: readable once each time that the programs wake us */
 	event_fn fn; /* of the look at hand */
 	void *ctx;
+	struct wire_stats told; /* of losses */
 	uint64_t orphan_since_ns;
 	int error; /* of a record's delivery, kept over libbpf's loop */
 	bool busy; /* the last look found records */
@@ -147,12 +149,18 @@ static bool all_gone(struct bpf_source *bpf)
 	return now - bpf->orphan_since_ns > ORPHAN_PATIENCE_NS;
 }
 
+/* Says what was left out up to now. */
+static int losses_tell(struct bpf_source *bpf, event_fn fn, void *ctx)
+{
+	return bpf_losses_tell(&bpf_kernel_shared(bpf->side)->stats, &bpf->told, monotonic_ns(), fn, ctx);
+}
+
 static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ctx)
 {
 	struct bpf_source *bpf = bpf_of(source);
 	volatile struct wire_shared *shared = bpf_kernel_shared(bpf->side);
 	bool gone = all_gone(bpf);
-	int count;
+	int count, err;
 
 	if (bpf->busy && !gone)
 		wake_wait(bpf, timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
@@ -160,8 +168,10 @@ static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ct
 	bpf->busy = count > 0;
 	if (count)
 		return count < 0 ? count : 1;
-	if (gone)
-		return -ENODATA;
+	if (gone) {
+		err = losses_tell(bpf, fn, ctx);
+		return err ? err : -ENODATA;
+	}
 	/* Nobody is busy: sleep until the next record, which is asked to wake us. One that came before it saw the wish is
 	 * found by the look in between. */
 	shared->reader_sleeps = 1;
@@ -432,7 +442,7 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 			err = parting_close(bpf, parting, fn, ctx);
 	}
 	partings_free(&partings);
-	return err;
+	return err ? err : losses_tell(bpf, fn, ctx);
 }
 
 static unsigned int bpf_caps(const struct source *source)
