@@ -16,8 +16,8 @@
 extern const char bpf_object_start[], bpf_object_end[];
 
 #define RING_DEFAULT_BYTES (16u << 20)
-#define ROOM_PART	   16	      /* of the ring may be sent between two looks at its fill */
-#define PLACES_BYTES	   (2u << 20) /* that the array of what is live may take */
+#define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
+#define PLACES_PART	   8  /* of its size is what the array of what is live may take */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -115,7 +115,8 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	config->vma_iterator = bpf_types_function(types, WIRE_CALL_VMA_NEW) != 0;
 	slots = (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
 	loaded->mm_size = bpf_map__value_size(mms) + slots;
-	for (config->places = WIRE_MMS; config->places * (bpf_map__value_size(lives) + slots) > PLACES_BYTES;)
+	config->places = WIRE_MMS;
+	while (config->places > 1 && config->places * (bpf_map__value_size(lives) + slots) > ring_bytes / PLACES_PART)
 		config->places /= 2;
 	err = bpf_map__set_value_size(mms, (uint32_t)loaded->mm_size);
 	if (!err)
