@@ -180,3 +180,12 @@ const struct memcall *memcall_at(unsigned int index)
 	}
 	return NULL;
 }
+
+unsigned int memcall_arg_count(const struct memcall *call)
+{
+	unsigned int count = 0;
+
+	while (count < 6 && call->args[count].role != ARG_NONE)
+		count++;
+	return count;
+}

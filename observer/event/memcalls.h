@@ -89,6 +89,9 @@ const struct memcall *memcall_by_nr(int nr);
 /* The same by name; for recordings. */
 const struct memcall *memcall_by_name(const char *name);
 
+/* How many arguments it has. */
+unsigned int memcall_arg_count(const struct memcall *call);
+
 /* Walks the table: the @index-th entry, NULL past the end. Entries with nr -1 are left out. */
 const struct memcall *memcall_at(unsigned int index);
 
