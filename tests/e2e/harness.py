@@ -226,7 +226,8 @@ def status_lags():
 
 def status_of(pid):
     """What /proc/PID/status says of its memory, in bytes; where that lags behind, what smaps says."""
-    names = {"VmSize": "virt", "VmRSS": "rss", "RssAnon": "anon", "RssFile": "file", "RssShmem": "shmem", "VmSwap": "swap"}
+    names = {"VmSize": "virt", "VmRSS": "rss", "RssAnon": "anon", "RssFile": "file", "RssShmem": "shmem", "VmSwap": "swap",
+             "VmHWM": "peak"}
     found = {}
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
         for line in file:

@@ -74,14 +74,17 @@ def any_thread_stands_for_the_process(t, source):
     with Process([prog("hold"), "4"]) as held:
         held.until("ready")
         held.ask("mark warm")
-        tid = max(int(tid) for tid in os.listdir(f"/proc/{held.pid}/task"))
-        with Observer(source, "-p", str(tid)) as observer:
-            observer.attached(held.pid)
-            point = held.ask("map 40")
-            done = observer.end()
-        t.balanced(done)
-        t.agrees(done, [point])
-        t.equal(list(done.books.ledgers.values())[0]["pid"], held.pid, "the ledger names the process")
+        tids = sorted(int(tid) for tid in os.listdir(f"/proc/{held.pid}/task"))
+        t.equal((len(tids), tids[0]), (5, held.pid), "five threads")
+        for number, tid in enumerate(tids[1:], 2):
+            with Observer(source, "-p", str(tid)) as observer:
+                observer.attached(held.pid)
+                point = held.ask("map 40")
+                done = observer.end()
+            t.balanced(done, f"thread {number}: books balance")
+            t.agrees(done, [point], name=f"thread {number}: readings agree")
+            t.equal([ledger["pid"] for ledger in done.books.ledgers.values()], [held.pid],
+                    f"thread {number}: one ledger, which names the process")
 
 
 @case()
@@ -183,6 +186,31 @@ def another_namespace(t, source):
         outer.finish()
 
 
+@case("stacks")
+def program_that_is_only_there(t, source):
+    """In a mount namespace of its own lies the program's file, where nobody else sees it: its functions have their names."""
+    unshare, room = ["unshare", "--mount"], new_path("-room")
+    os.mkdir(room)
+    if harness.run([*unshare, "mount", "-t", "tmpfs", "none", room]).rc:
+        t.skip("all", "no file system can be mounted in a namespace here")
+        return
+    script = f"mount -t tmpfs none {room} && cp {prog('hold')} {room}/hidden && exec {room}/hidden 0"
+    with Process([*unshare, "sh", "-c", script]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 44")
+            done = observer.end()
+    t.ok(not os.path.exists(f"{room}/hidden"), "nobody else sees the file")
+    if t.balanced(done):
+        t.agrees(done, [point])
+        t.equal(ledger_of(done, held.pid)["image"], f"{room}/hidden", "its image has its name")
+        calls = [row for row in done.books.rows if row["name"] == "mmap" and row["virt"] == 44 * PAGE]
+        names = [[frame["sym"] for frame in row["stack"] if frame["obj"] == f"{room}/hidden"] for row in calls]
+        t.ok(len(names) == 1 and "main" in names[0], "and so have its functions", names, *calls)
+
+
 @case()
 def observer_in_a_namespace(t, source):
     """heaptrace in a PID namespace of its own, as in a container: processes have the numbers that they have there."""
@@ -236,6 +264,31 @@ def stopped_process(t, source):
         t.equal(status_of(held.pid)["State"], "T", "it is still stopped")
         os.kill(held.pid, signal.SIGCONT)
         t.equal(held.ask("mark on")["name"], "mark on", "and goes on when it is told to")
+
+
+@case("faults")
+def faults_that_nobody_has_told(t, source):
+    """A thread has touched pages of a file that was not in memory and makes no call after that: at the detach its faults are told,
+    as what they were."""
+    path, pages = new_path(), 16
+    with open(path, "wb") as file:
+        file.write(b"x" * pages * PAGE)
+        os.fsync(file.fileno())
+    with Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            held.ask(f"major {path}")
+            done = observer.end()
+        held.ask("calm")
+        held.say("quit")
+        t.equal(held.finish()[0], 0, "the process goes on, and ends well")
+    if not t.balanced(done):
+        return
+    rows = [row for row in done.books.rows if row["cause"] == "fault" and row["file"] and row["pid"] != row["tid"]]
+    t.equal(sum(row["file"] for row in rows), pages * PAGE, "all of them are there", *rows)
+    t.equal(sum(row["count"] for row in rows if row["name"] == "major"), pages, "as major ones", *rows)
 
 
 @case()

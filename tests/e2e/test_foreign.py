@@ -19,6 +19,7 @@ MODES = {
     "procmem": ("pwrite64", "anon", PAGES),
     "process_madvise": ("process_madvise", "file", -PAGES),
     "ptrace": ("ptrace", "anon", PAGES),
+    "userfaultfd-outside": ("ioctl", "anon", PAGES),
 }
 
 
@@ -37,8 +38,9 @@ def another_process(t, source):
         child = done.points[0]["pid"]
         rows = [row for row in done.books.step("acted on", child) if row[part]]
         t.equal(sum(row[part] for row in rows), change, f"{mode}: the change has its rows", *rows)
-        t.ok(rows and all(name in row["name"] for row in rows), f"{mode}: named {name}", *rows)
-        t.equal({row["cause"] for row in rows}, {"kernel"}, f"{mode}: the cause is a foreign actor")
+        t.equal({(row["cause"], row["name"]) for row in rows}, {("kernel", name)}, f"{mode}: of a foreign actor, named {name}", *rows)
+        actor, = {ledger["pid"] for ledger in done.books.ledgers.values()} - {child}
+        t.equal({(row["pid"], row["comm"]) for row in rows}, {(actor, "actor")}, f"{mode}: and say which process that is", *rows)
 
 
 @case("kernel")

@@ -89,6 +89,29 @@ def short_children(t, source):
             t.equal(done.books.end["processes"], count + 1, f"{name}: each process is counted")
 
 
+def peak_of(observer):
+    """The most memory that it takes until it ends."""
+    peak = 0
+    while observer.popen.poll() is None:
+        peak = max(peak, status_of(observer.pid).get("peak", 0))
+        time.sleep(0.005)
+    return peak
+
+
+@case()
+def memory_of_the_dead(t, source):
+    """What heaptrace takes follows what is alive, not what has been; its queue of 6 MiB may be used more or less."""
+    few, many = (1000, times(6000, 3000)) if source == "bpf" else (200, times(1200, 600))
+    peaks = {}
+    for count in (few, many):
+        with Observer(source, "--ring", "1M", "-e", "exit", "--", prog("swarm"), "fork", str(count), "8") as observer:
+            peaks[count] = peak_of(observer)
+            rc, out, err = observer.finish()
+        t.balanced(harness.Run(rc, out, err, observer.path), f"{count} children", coalesced=True,
+                   filtered=True)
+    t.ok(0 < peaks[many] <= peaks[few] + (6 << 20), f"{many} children take as much memory as {few}", peaks)
+
+
 def attach_once(held, source, n):
     """Attach, a mark, a stop, detach: what is wrong. Every row is only looked at the first time: there are very many, and
     the ledger counts them also where they are not written."""

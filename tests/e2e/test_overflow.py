@@ -68,7 +68,7 @@ def small_buffer(t, source):
 
 @case("syscalls", sources=("bpf",))
 def stopped_observer(t, source):
-    """Nobody reads the buffer while the flood lasts, so that it must overflow: what did not fit is folded and counted."""
+    """Nobody reads the buffer for the seconds that the flood lasts, so that it must overflow: what did not fit is folded and counted."""
     def between(observer):
         os.kill(observer.pid, signal.SIGSTOP)
 
@@ -76,7 +76,7 @@ def stopped_observer(t, source):
             wait_until(lambda: flood_is_over(observer.pid), "the flood to end behind the observer's back")
             os.kill(observer.pid, signal.SIGCONT)
         return resume
-    done = flood(t, source, "observer stopped", times(20000), "--ring", "64k", between=between)
+    done = flood(t, source, "observer stopped", times(60000), "--ring", "64k", between=between)
     if done:
         folded = sum(ledger["coalesced_events"] for ledger in done.books.ledgers.values())
         t.ok(folded > 0, "rows were folded, and said to be", folded)
