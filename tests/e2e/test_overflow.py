@@ -8,10 +8,9 @@ import os
 import signal
 
 import harness
-from harness import Observer, Process, case, observe, prog, status_of, stop, times, wait_until
+from harness import Observer, Process, case, observe, prog, status_of, stop, times, unlike, wait_until
 
 PAGE = 4096
-PARTS = ("virt", "rss", "anon", "file", "shmem")
 TIGHT = ("--ring", "4k")  # a page: there is no smaller one
 
 
@@ -68,7 +67,8 @@ def small_buffer(t, source):
 
 @case("syscalls", sources=("bpf",))
 def stopped_observer(t, source):
-    """Nobody reads the buffer for the seconds that the flood lasts, so that it must overflow: what did not fit is folded and counted."""
+    """Nobody reads the buffer for the seconds that the flood lasts, so that it must overflow: what did not fit is folded and
+    counted."""
     def between(observer):
         os.kill(observer.pid, signal.SIGSTOP)
 
@@ -159,16 +159,14 @@ def more_mms_than_places(t, source):
             for number, one in enumerate(held):
                 for line in (f"map {number + 1}", "map 20", "drop"):
                     one.ask(line)
-            for pid in pids:
-                stop(pid)
-            status = {pid: status_of(pid) for pid in pids}
+            at_stop = {pid: stop(pid) for pid in pids}
             done = observer.end()
     if not t.balanced(done, coalesced=True):
         return
     ledgers = {ledger["pid"]: ledger for ledger in done.books.ledgers.values()}
     t.equal(sorted(ledgers), sorted(pids), "a ledger for each")
-    t.none([f"{pid} {part}: closing {ledger['closing'][part]}, /proc {status[pid][part]}" for pid, ledger in ledgers.items()
-            for part in PARTS if ledger["closing"][part] != status[pid][part]], "each closes on what /proc says at a stop")
+    t.none([f"{pid}: {line}" for pid, ledger in ledgers.items() for line in unlike(ledger, at_stop[pid])],
+           "each closes on what status and smaps_rollup say at a stop")
     gained = {pid: ledger["closing"]["virt"] - ledger["opening"]["virt"] for pid, ledger in ledgers.items()}
     t.none([f"{pid}: {gained[pid]}" for number, pid in enumerate(pids[:-1]) if gained[pid] != (number + 1) * PAGE],
            "and has what the process mapped")
