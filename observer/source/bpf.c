@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The eBPF source: programs on tracepoints, their ring buffer, and what stands beside it. */
+#include "base/clock.h"
 #include "base/procfs.h"
 #include "bpf/wire.h"
 #include "source/bpf_decode.h"
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* While records come, the ring is looked at this often, and nobody is woken for it unless a program is in a hurry. */
@@ -47,14 +47,6 @@ struct bpf_source {
 static struct bpf_source *bpf_of(struct source *source)
 {
 	return (struct bpf_source *)source;
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* 1 where the record was one of stacks, and is done with; 0 where not; -errno. */
@@ -143,7 +135,7 @@ static bool all_gone(struct bpf_source *bpf)
 		return false;
 	if (stats->live_mms <= 0)
 		return true;
-	now = monotonic_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	if (!bpf->orphan_since_ns)
 		bpf->orphan_since_ns = now;
 	return now - bpf->orphan_since_ns > ORPHAN_PATIENCE_NS;
@@ -152,7 +144,7 @@ static bool all_gone(struct bpf_source *bpf)
 /* Says what was left out up to now. */
 static int losses_tell(struct bpf_source *bpf, event_fn fn, void *ctx)
 {
-	return bpf_losses_tell(&bpf_kernel_shared(bpf->side)->stats, &bpf->told, monotonic_ns(), fn, ctx);
+	return bpf_losses_tell(&bpf_kernel_shared(bpf->side)->stats, &bpf->told, clock_ns(CLOCK_MONOTONIC), fn, ctx);
 }
 
 static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ctx)
@@ -240,7 +232,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 	bpf->source.ops = &source_bpf;
 	bpf->wake_fd = -1;
 	if (getrandom(&kernel_config.stack_seed, sizeof(kernel_config.stack_seed), GRND_NONBLOCK) < 0)
-		kernel_config.stack_seed = monotonic_ns();
+		kernel_config.stack_seed = clock_ns(CLOCK_MONOTONIC);
 	err = bpf_kernel_load(&kernel_config, &bpf->side, diag);
 	if (err)
 		goto out;
@@ -391,7 +383,7 @@ static int parting_close(struct bpf_source *bpf, struct parting *parting, event_
 {
 	struct wire_pages sum = shadow_sum(bpf, parting->mm);
 	struct event event = { .kind = EVENT_MM_CLOSE,
-			       .ts_ns = monotonic_ns(),
+			       .ts_ns = clock_ns(CLOCK_MONOTONIC),
 			       .pid = (int32_t)parting->mm->pid,
 			       .tid = (int32_t)parting->mm->pid,
 			       .mm = parting->mm->id };
@@ -435,7 +427,7 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 
 		if (!books_read(bpf, parting->key, parting->mm))
 			continue;
-		err = bpf_late_open(bpf->late, parting->mm, monotonic_ns());
+		err = bpf_late_open(bpf->late, parting->mm, clock_ns(CLOCK_MONOTONIC));
 		if (!err)
 			err = bpf_late_settle(bpf->late);
 		if (!err)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/bpf_late.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* What was delivered of one fold. */
 struct seen_fold {
@@ -167,14 +167,6 @@ int bpf_late_record(struct bpf_late *late, const void *record, size_t size)
 	return err;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static struct seen_fold *seen_find(struct known_mm *known, const struct wire_fold_key *key)
 {
 	struct seen_fold *fold;
@@ -220,7 +212,7 @@ static int fold_deliver(struct bpf_late *late, const struct wire_fold_key *key, 
 static int folds_drain(struct bpf_late *late)
 {
 	struct wire_fold_key key, next, *previous = NULL;
-	uint64_t ts_ns = now_ns();
+	uint64_t ts_ns = clock_ns(CLOCK_MONOTONIC);
 	int err = 0;
 
 	late->skipped = late->stale = false;
