@@ -39,22 +39,23 @@ static bool wants_names(const struct sink *sink, const struct record *record)
 	return format->all_rows || (!record->hidden && !(format->quiet_hides_rows && sink->options->quiet));
 }
 
-static int on_record(void *ctx, struct record *record)
+static int on_record(void *ctx, const struct record *record)
 {
 	struct sink *sink = ctx;
+	struct record shown = *record;
 	struct event named;
 	int err;
 
 	if (record->kind == RECORD_EVENT) {
-		record->hidden = !filter_shows(&sink->options->filter, record->event);
-		if (wants_names(sink, record)) {
+		shown.hidden = !filter_shows(&sink->options->filter, record->event);
+		if (wants_names(sink, &shown)) {
 			err = model_name(sink->model, record->event, &named);
 			if (err)
 				return err;
-			record->event = &named;
+			shown.event = &named;
 		}
 	}
-	return record_write(sink, record);
+	return record_write(sink, &shown);
 }
 
 static struct report_options report_options(const struct options *options, FILE *stream)

@@ -287,9 +287,9 @@ static bool starts_thread(const struct event_change *change)
 {
 	if (change->cause != CAUSE_SYSCALL || !change->call || !(change->call->flags & MEMCALL_LIFE))
 		return false;
-	if (change->call->id == CALL_CLONE)
+	if (!strcmp(change->name, "clone"))
 		return !change->has_ret || (change->args[0] & CLONE_VM);
-	return change->call->id == CALL_CLONE3;
+	return !strcmp(change->name, "clone3");
 }
 
 int vmap_apply(struct vmap *vmap, int32_t tid, const struct event_change *change, struct region *ret_region)

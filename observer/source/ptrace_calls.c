@@ -317,6 +317,8 @@ static void pages_update(struct ptrace_mm *mm, const struct ptrace_call *call, i
 
 	if (call->effect == EFFECT_MEASURED)
 		sure_changed(mm, ranges, count);
+	else if (call->effect == EFFECT_NONE)
+		sure_split(mm);
 	else if (call->nr == SYS_mmap && !ptrace_failed(ret))
 		sure_mapped(mm, (uint64_t)ret, ranges[0].end - ranges[0].start);
 	if (call->nr == SYS_shmdt && part->virt < 0)

@@ -30,8 +30,9 @@ enum ptrace_effect {
 /* What is known of an mm when a call is judged. */
 struct ptrace_view {
 	uint64_t page_size;
-	uint64_t brk; /* what brk(2) last returned; 0 = not known */
-	bool locked;  /* pages of it are or may be locked, so that mapping them fills them */
+	uint64_t start_brk; /* 0 = not known, like brk */
+	uint64_t brk;	    /* what brk(2) last returned */
+	bool locked;	    /* pages of it are or may be locked, so that mapping them fills them */
 };
 
 /* Judges a memory call at its entry. */

@@ -132,6 +132,7 @@ static struct ptrace_mm *mm_begin(struct tracer *tracer, struct ptrace_task *tas
 		(void)procfs_maps(task->tid, heap_find, &event.open.brk);
 	event.open.start_stack = stat_number(&stat, STAT_START_STACK);
 	event.open.image = procfs_link(task->tid, "exe", &image) ? NULL : image.data;
+	mm->view.start_brk = event.open.start_brk;
 	mm->view.brk = how == OPEN_ATTACH ? 0 : event.open.brk;
 	mm->view.locked = how == OPEN_ATTACH;
 	mm->fault_base = stat_number(&stat, STAT_MINOR_FAULTS) + stat_number(&stat, STAT_MAJOR_FAULTS);

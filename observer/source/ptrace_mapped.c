@@ -81,6 +81,13 @@ void mapped_cut(struct mapped *mapped, uint64_t start, uint64_t end)
 	splice(mapped, low, high, left, count);
 }
 
+bool mapped_whole(const struct mapped *mapped, uint64_t start, uint64_t end)
+{
+	size_t i = SEARCH_ABOVE(mapped->ranges, mapped->count, end, start);
+
+	return i < mapped->count && mapped->ranges[i].start <= start && mapped->ranges[i].end >= end;
+}
+
 bool mapped_gap(const struct mapped *mapped, uint64_t start, uint64_t end, struct ptrace_range *out)
 {
 	size_t i = SEARCH_ABOVE(mapped->ranges, mapped->count, end, start);

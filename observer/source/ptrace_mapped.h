@@ -28,6 +28,9 @@ void mapped_free(struct mapped *mapped);
 void mapped_add(struct mapped *mapped, uint64_t start, uint64_t end);
 void mapped_cut(struct mapped *mapped, uint64_t start, uint64_t end);
 
+/* Whether all of the range is mapped. */
+bool mapped_whole(const struct mapped *mapped, uint64_t start, uint64_t end);
+
 /* Whether of the range exactly one piece is not mapped, which is @out then. */
 bool mapped_gap(const struct mapped *mapped, uint64_t start, uint64_t end, struct ptrace_range *out);
 

@@ -79,13 +79,15 @@ unsigned int notify_filter(struct sock_filter out[static NOTIFY_FILTER_MAX])
 		{ 5, false, 0xffffffff, 0 },
 	};
 	const unsigned int count = sizeof(conditions) / sizeof(conditions[0]);
-	unsigned int n = 0, pass = 5 + 3 * count, notify = pass + 1;
+	unsigned int n = 0, pass = 6 + 3 * count, notify = pass + 1;
 
 	out[n++] = load(offsetof(struct seccomp_data, arch));
 	out[n] = jump_if_equal(PTRACE_NATIVE_ARCH, 0, pass - n - 1);
 	n++;
 	out[n++] = load(offsetof(struct seccomp_data, nr));
 	out[n] = jump_if_equal(SYS_munmap, notify - n - 1, 0);
+	n++;
+	out[n] = jump_if_equal(SYS_brk, notify - n - 1, 0);
 	n++;
 	out[n] = jump_if_equal(SYS_mmap, 0, pass - n - 1);
 	n++;

@@ -24,7 +24,7 @@ struct notification {
 	struct ptrace_entry entry;
 };
 
-/* Writes the filter: munmap, and mmap of private anonymous memory, not to be executed, at an address of the kernel's choice,
+/* Writes the filter: munmap, brk, and mmap of private anonymous memory, not to be executed, at an address of the kernel's choice,
  * notify. All else passes this filter; the other one (ptrace_seccomp_filter()) says what comes of it. Async-signal-safe. Returns
  * the number of instructions. */
 unsigned int notify_filter(struct sock_filter out[static NOTIFY_FILTER_MAX]);

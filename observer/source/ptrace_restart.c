@@ -76,8 +76,8 @@ bool restart_cut_call(pid_t tid)
 /* Whether the call in @regs is one of those of notify_filter(). */
 static bool is_notified(const struct user_regs_struct *regs)
 {
-	return regs->cs == CS_64_BITS &&
-	       (regs->orig_rax == SYS_munmap || (regs->orig_rax == SYS_mmap && regs->r10 & MAP_ANONYMOUS));
+	return regs->cs == CS_64_BITS && (regs->orig_rax == SYS_munmap || regs->orig_rax == SYS_brk ||
+					  (regs->orig_rax == SYS_mmap && regs->r10 & MAP_ANONYMOUS));
 }
 
 bool restart_notified(pid_t tid, struct ptrace_entry *out)

@@ -16,6 +16,9 @@
 /* Lines of maps that are read in the time that an exit takes. */
 #define LINES_A_CALL 64
 
+/* No address is above that. */
+#define ADDRESS_END (1ull << 56)
+
 /* A call may split the mapping at both ends of its range. */
 #define MAPS_A_CALL 2
 
@@ -28,11 +31,16 @@ void sure_mapped(struct ptrace_mm *mm, uint64_t start, uint64_t len)
 	sure->maps_at_most += MAPS_A_CALL;
 }
 
+void sure_split(struct ptrace_mm *mm)
+{
+	mm->sure.maps_at_most += MAPS_A_CALL;
+}
+
 void sure_changed(struct ptrace_mm *mm, const struct ptrace_range *ranges, unsigned int count)
 {
 	struct sure *sure = &mm->sure;
 
-	sure->maps_at_most += MAPS_A_CALL;
+	sure_split(mm);
 	if (!count)
 		memset(sure->fresh, 0, sizeof(sure->fresh));
 	for (unsigned int i = 0; i < count; i++) {
@@ -165,21 +173,49 @@ void sure_returned(struct ptrace_mm *mm, const struct ptrace_call *call, int64_t
 	}
 }
 
+/* Whether it is known what it does to unmap the range, which is mapped. If so it is taken for unmapped. */
+static bool sure_cut_out(struct tracer *tracer, struct ptrace_mm *mm, uint64_t start, uint64_t end)
+{
+	uint64_t size = tracer->page_size, len = end - start;
+	int64_t pages;
+
+	if (len > PAGES_MAX * size || !maps_have_room(tracer, mm) || !claims_all_own(mm, start, end, &pages))
+		return false;
+	sure_split(mm);
+	shadow_set(&mm->shadow, start / size, len / size, PAGE_NONE);
+	mapped_cut(&mm->sure.mapped, start, end);
+	mm->sure.change.delta = (struct usage){ .virt = -(int64_t)len, .anon = -pages * (int64_t)size };
+	return true;
+}
+
 static bool sure_munmap(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
 {
 	uint64_t size = tracer->page_size, start = call->args[0], len = round_up(call->args[1], size);
 	struct ptrace_range *fresh = fresh_find(&mm->sure, start, len);
-	int64_t pages;
 
-	if (!fresh || len > PAGES_MAX * size || !maps_have_room(tracer, mm) ||
-	    !claims_all_own(mm, start, start + len, &pages))
+	if (!fresh || !sure_cut_out(tracer, mm, start, start + len))
 		return false;
 	*fresh = (struct ptrace_range){ 0 };
-	mm->sure.maps_at_most += MAPS_A_CALL;
-	shadow_set(&mm->shadow, start / size, len / size, PAGE_NONE);
-	mapped_cut(&mm->sure.mapped, start, start + len);
-	mm->sure.change.delta = (struct usage){ .virt = -(int64_t)len, .anon = -pages * (int64_t)size };
 	return true;
+}
+
+static bool sure_brk(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
+{
+	const struct ptrace_view *view = &mm->view;
+	uint64_t wanted = call->args[0], was = round_up(view->brk, view->page_size);
+	uint64_t is = round_up(wanted, view->page_size);
+
+	if (!view->brk || view->locked)
+		return false;
+	mm->sure.change.delta = (struct usage){ 0 };
+	if (!wanted)
+		return true;
+	if (wanted < view->start_brk || wanted >= ADDRESS_END || is == was)
+		return false;
+	mm->sure.change.delta.virt = (int64_t)(is - was);
+	if (is > was)
+		return tracer->perf != NULL;
+	return mapped_know(mm) && mapped_whole(&mm->sure.mapped, is, was) && sure_cut_out(tracer, mm, is, was);
 }
 
 static bool sure_mmap(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
@@ -195,6 +231,20 @@ static bool sure_mmap(struct tracer *tracer, struct ptrace_mm *mm, const struct 
 	return true;
 }
 
+static bool is_sure(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_call *call)
+{
+	switch (call->nr) {
+	case SYS_munmap:
+		return sure_munmap(tracer, mm, call);
+	case SYS_mmap:
+		return sure_mmap(tracer, mm, call);
+	case SYS_brk:
+		return sure_brk(tracer, mm, call);
+	default:
+		return false;
+	}
+}
+
 bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 {
 	const struct ptrace_call *call = &task->call;
@@ -203,8 +253,7 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 
 	if (!call->memcall || !task->filtered || !call->alone)
 		return false;
-	if (!(call->nr == SYS_munmap && sure_munmap(tracer, mm, call)) &&
-	    !(call->nr == SYS_mmap && sure_mmap(tracer, mm, call)))
+	if (!is_sure(tracer, mm, call))
 		return false;
 	*change = (struct event_change){
 		.cause = CAUSE_SYSCALL,
@@ -217,6 +266,8 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 	};
 	for (int i = 0; i < 6 && call->memcall->args[i].role != ARG_NONE; i++)
 		change->args[i] = call->args[i];
+	if (call->nr == SYS_brk)
+		change->ret = (int64_t)(call->args[0] ? call->args[0] : mm->view.brk);
 	mm->sure.ts_ns = call->ts_ns;
 	mm->sure.tid = task->tid;
 	mm->sure.waits = true;
@@ -225,7 +276,7 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 
 static bool waits_for_perf(const struct sure *sure)
 {
-	return sure->waits && sure->change.call->nr == SYS_mmap;
+	return sure->waits && sure->change.delta.virt > 0;
 }
 
 /* The call has been made. */
@@ -235,6 +286,8 @@ static void row_book(struct tracer *tracer, struct ptrace_mm *mm)
 	const struct ptrace_task *task = task_find(tracer, sure->tid);
 
 	sure->waits = false;
+	if (sure->change.call->nr == SYS_brk)
+		mm->view.brk = (uint64_t)sure->change.ret;
 	/* The thread has not come to another call yet, whose stack would be in its place. */
 	stacks_put(tracer, task, &sure->change);
 	books_row(tracer, mm, task, &sure->change, (int)sure->change.call->nr, sure->ts_ns);
@@ -256,6 +309,15 @@ static void mmap_book(struct tracer *tracer, struct ptrace_mm *mm, const struct 
 	row_book(tracer, mm);
 }
 
+/* The heap has grown. */
+static void brk_book(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	uint64_t end = round_up((uint64_t)mm->sure.change.ret, mm->view.page_size);
+
+	mapped_add(&mm->sure.mapped, end - (uint64_t)mm->sure.change.delta.virt, end);
+	row_book(tracer, mm);
+}
+
 void sure_seen(struct tracer *tracer, struct ptrace_mm *mm, const struct perf_fault *mapping)
 {
 	const struct sure *sure = &mm->sure;
@@ -267,6 +329,10 @@ void sure_seen(struct tracer *tracer, struct ptrace_mm *mm, const struct perf_fa
 	if (!waits_for_perf(sure) || mapping->tid != sure->tid || mapping->ts_ns < sure->ts_ns ||
 	    growing_begins_in(&mm->growing, start, end))
 		return;
+	if (sure->change.call->nr == SYS_brk) {
+		brk_book(tracer, mm);
+		return;
+	}
 	known = mapped_gap(&sure->mapped, start, end, &range) &&
 		range.end - range.start == (uint64_t)sure->change.delta.virt;
 	mmap_book(tracer, mm, known ? &range : NULL);
@@ -292,54 +358,90 @@ static int map_compare(void *ctx, const struct procfs_map *map)
 	return 0;
 }
 
-/* The thread has gone on, and perf has told of no mapping: the mmap has failed, unless it is perf that has lost a record. */
-static void mmap_unseen(struct tracer *tracer, struct ptrace_mm *mm)
+/* By how much VIRT has changed beside what is booked and what mappings have grown by. */
+static int64_t virt_changed(struct tracer *tracer, struct ptrace_mm *mm)
 {
-	struct sure *sure = &mm->sure;
-	struct difference difference = { .before = &sure->mapped, .len = (uint64_t)sure->change.delta.virt };
 	struct usage now = mm->level;
 
 	(void)books_level(tracer, mm, &now);
 	growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
-	if (now.virt - mm->level.virt - growing_bytes(&mm->growing) < sure->change.delta.virt) {
-		sure->change.ret = -ENOMEM;
-		sure->change.delta = (struct usage){ 0 };
-		row_book(tracer, mm);
-		return;
+	return now.virt - mm->level.virt - growing_bytes(&mm->growing);
+}
+
+static void failure_book(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct event_change *change = &mm->sure.change;
+
+	change->ret = change->call->nr == SYS_brk ? (int64_t)mm->view.brk : -ENOMEM;
+	change->delta = (struct usage){ 0 };
+	row_book(tracer, mm);
+}
+
+/* The thread has gone on, and perf has told of no mapping: the call has failed, unless it is perf that has lost a record. */
+static void unseen_book(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	const struct sure *sure = &mm->sure;
+	struct difference difference = { .before = &sure->mapped, .len = (uint64_t)sure->change.delta.virt };
+
+	if (virt_changed(tracer, mm) < sure->change.delta.virt) {
+		failure_book(tracer, mm);
+	} else if (sure->change.call->nr == SYS_brk) {
+		brk_book(tracer, mm);
+	} else {
+		(void)procfs_maps(mm->fd_tid, map_compare, &difference);
+		mmap_book(tracer, mm, difference.count == 1 ? &difference.range : NULL);
 	}
-	(void)procfs_maps(mm->fd_tid, map_compare, &difference);
-	mmap_book(tracer, mm, difference.count == 1 ? &difference.range : NULL);
+}
+
+/* What was taken for unmapped is not. */
+static void cut_undo(struct ptrace_mm *mm)
+{
+	const struct event_change *change = &mm->sure.change;
+	uint64_t len = (uint64_t)-change->delta.virt;
+	uint64_t start = change->call->nr == SYS_brk ? round_up(change->args[0], mm->view.page_size) : change->args[0];
+	struct page_counts pages = { 0 };
+
+	mapped_add(&mm->sure.mapped, start, start + len);
+	(void)claims_look(mm, start, start + len, &pages);
 }
 
 void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
 {
 	struct sure *sure = &mm->sure;
 	struct usage now;
+	bool done;
 
 	if (!sure->waits)
 		return;
 	if (waits_for_perf(sure)) {
 		books_collect(tracer);
 		if (sure->waits && certain)
-			mmap_unseen(tracer, mm);
+			unseen_book(tracer, mm);
 		return;
 	}
-	if (certain || (!books_level(tracer, mm, &now) && now.virt == mm->level.virt + sure->change.delta.virt))
+	if (certain && (sure->change.call->nr == SYS_munmap || !sure->change.delta.virt)) {
 		row_book(tracer, mm);
+		return;
+	}
+	done = !books_level(tracer, mm, &now) && now.virt == mm->level.virt + sure->change.delta.virt;
+	if (done || (certain && virt_changed(tracer, mm) == sure->change.delta.virt)) {
+		row_book(tracer, mm);
+	} else if (certain) {
+		cut_undo(mm);
+		failure_book(tracer, mm);
+	}
 }
 
 static void row_forget(struct ptrace_mm *mm)
 {
 	const struct event_change *change = &mm->sure.change;
-	uint64_t len = (uint64_t)-change->delta.virt;
-	struct page_counts pages = { 0 };
 
 	mm->sure.waits = false;
-	if (change->call->nr != SYS_munmap)
+	if (change->delta.virt >= 0)
 		return;
-	sure_mapped(mm, change->args[0], len);
-	mapped_add(&mm->sure.mapped, change->args[0], change->args[0] + len);
-	(void)claims_look(mm, change->args[0], change->args[0] + len, &pages);
+	cut_undo(mm);
+	if (change->call->nr == SYS_munmap)
+		sure_mapped(mm, change->args[0], (uint64_t)-change->delta.virt);
 }
 
 void sure_cut(struct tracer *tracer, struct ptrace_task *task, const struct ptrace_entry *cut)

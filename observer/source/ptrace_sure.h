@@ -15,7 +15,10 @@
  * the kernel records from where to where that reaches, its neighbours included that it has become one with. What of that was not
  * mapped before (ptrace_mapped) is what the call has returned. Where nothing is recorded it has failed: where no page is locked, the
  * kernel chooses the address and nothing is to be executed, that can only be ENOMEM (do_mmap, get_unmapped_area, may_expand_vm,
- * security_vm_enough_memory_mm; the security modules look at files and at memory to be executed). */
+ * security_vm_enough_memory_mm; the security modules look at files and at memory to be executed).
+ *
+ * brk returns where the heap ends then: where the caller wanted, or as before. That it has grown is told by perf, that it has shrunk
+ * by VIRT when the thread comes to its next call. */
 #ifndef HEAPTRACE_PTRACE_SURE_H
 #define HEAPTRACE_PTRACE_SURE_H
 
@@ -49,6 +52,9 @@ struct sure {
 
 /* An anonymous mapping has been made at a free place. */
 void sure_mapped(struct ptrace_mm *mm, uint64_t start, uint64_t len);
+
+/* A call of @mm may have split mappings. */
+void sure_split(struct ptrace_mm *mm);
 
 /* A call of @mm may change the mappings in @ranges; in no known ones: everywhere. */
 void sure_changed(struct ptrace_mm *mm, const struct ptrace_range *ranges, unsigned int count);

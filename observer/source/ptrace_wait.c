@@ -36,9 +36,13 @@ void stop_wait_learn(struct stop_wait *wait, bool found)
 	wait->skip = wait->backoff;
 }
 
+/* There may be stops that wait(2) has not told of, beside those of which SIGCHLD is still blocked. */
+static volatile sig_atomic_t stops_come;
+
 static void on_stop(int signal)
 {
 	(void)signal;
+	stops_come = 1;
 }
 
 static void signals_block(bool block)
@@ -58,6 +62,7 @@ void stop_wait_listen(struct stop_wait *wait, int listener)
 
 	sigaction(SIGCHLD, &action, NULL);
 	signals_block(true);
+	stops_come = 1;
 	wait->listens = true;
 	wait->listener = listener;
 }
@@ -125,8 +130,11 @@ static pid_t either_next(struct stop_wait *wait, const volatile sig_atomic_t *si
 		return 0;
 	if (wait->after_stop)
 		pid = look_if_due(wait, signalled, ret_status);
-	if (!pid && !wait->found)
+	if (!pid && !wait->found && stops_come) {
+		stops_come = 0;
 		pid = waitpid(-1, ret_status, __WALL | WNOHANG);
+		stops_come |= pid > 0;
+	}
 	if (pid || wait->found)
 		return pid;
 	sigemptyset(&none);

@@ -420,6 +420,17 @@ def blocks_agree_with_bpf(t, source):
 
 
 @case(sources=PTRACE)
+def limit_of_mappings(t, source):
+    """An munmap in the middle of a mapping fails where there may be no mapping more."""
+    alone = run([prog("blocks"), "limit"])
+    done = without_stacks(source, [prog("blocks"), "limit"])
+    t.balanced(done)
+    t.equal((alone.out, done.out), ("Cannot allocate memory\n",) * 2, "it fails, alone and watched", done)
+    last = [row for row in done.books.rows if row["name"] == "munmap" and row["args"]["len"] == 4096][-1]
+    t.equal((last["error"], last["virt"]), ("ENOMEM", 0), "and so says its row")
+
+
+@case(sources=PTRACE)
 def notified_calls_and_signals(t, source):
     """A signal that comes while a call waits for its answer is no reason to fail: neither mmap nor munmap knows EINTR."""
     for threads in (1, 8):
@@ -498,7 +509,7 @@ def notified_calls_are_cut_short(t, source):
     chance = random.Random(11)
     for n in range(6):
         threads = "1" if n % 2 else "8"
-        script = f"{prog('blocks')} signals {threads} & sleep 0.0{chance.randrange(1, 9)}; kill -9 $!; wait $!"
+        script = f"{prog('blocks')} endless {threads} & sleep 0.0{chance.randrange(1, 9)}; kill -9 $!; wait $!"
         t.balanced(without_stacks(source, ["/bin/sh", "-c", script]), f"{threads} thread(s), kill -9", rc=137)
 
 

@@ -2,7 +2,9 @@
 /* blocks: `blocks MODE [N]` maps and unmaps blocks of memory, as fast as it can, in ways that a tracer may trip over.
  *
  * random SEED: in random order, next to each other or not, whole and in parts; failing calls among them
+ * limit: at the limit of mappings that a process may have; prints what became of an munmap that would have made one more
  * signals THREADS: while signals come that a handler without SA_RESTART takes; prints how many came, and how many calls failed
+ * endless THREADS: until it is killed
  * forks N: with children in between that do the same, by fork, with exec or without, and by posix_spawn
  * paced: one block for each byte of standard input, until it ends; answers each with a byte
  * listener: asks for a listener of its own for a seccomp filter; prints what came of it
@@ -83,13 +85,64 @@ static void block_new(struct block *block)
 		touch(block->at, block->len / (1 + chance(3)));
 }
 
+#define NR_MSEAL 462
+
+/* The heap grows and shrinks, within a page or by pages, or may not. */
+static void heap_move(void)
+{
+	struct rlimit limit, none = { 0 };
+	char *end = sbrk(0), *now;
+
+	must(end != (void *)-1);
+	switch (chance(5)) {
+	case 0:
+		must(sbrk((long)(1 + chance(20)) * (long)PAGE) == end);
+		if (chance(2))
+			touch(end, PAGE);
+		return;
+	case 1:
+		must(syscall(SYS_brk, end - (long)chance(8) * (long)PAGE) > 0);
+		must(sbrk(0) != (void *)-1);
+		break;
+	case 2:
+		must(syscall(SYS_brk, end + chance(100)) > 0);
+		break;
+	case 3:
+		must(getrlimit(RLIMIT_DATA, &limit) == 0);
+		none.rlim_max = limit.rlim_max;
+		must(setrlimit(RLIMIT_DATA, &none) == 0);
+		now = (char *)syscall(SYS_brk, end + 3 * PAGE);
+		must(now == end);
+		now = (char *)syscall(SYS_brk, end - PAGE);
+		must(now == end);
+		must(setrlimit(RLIMIT_DATA, &limit) == 0);
+		return;
+	default:
+		must(syscall(SYS_brk, PAGE) == (long)end); /* below the heap */
+	}
+	/* What the C library believes is made true again. */
+	must(syscall(SYS_brk, end) == (long)end);
+}
+
+/* What is sealed (Linux 6.10) stays. */
+static void seal(void)
+{
+	char *at = map(PAGE);
+
+	must(at != MAP_FAILED);
+	if (syscall(NR_MSEAL, at, PAGE, 0L) == 0)
+		must(munmap(at, PAGE) == -1 && errno == EPERM);
+	else
+		must(munmap(at, PAGE) == 0);
+}
+
 /* A call that fails, or one that is out of the ordinary. */
 static void oddity(struct block *block)
 {
 	struct rlimit limit, none = { 0 };
 	char *at;
 
-	switch (chance(8)) {
+	switch (chance(9)) {
 	case 0:
 		must(munmap(block->at + 1, PAGE) == -1 && errno == EINVAL);
 		return;
@@ -113,13 +166,17 @@ static void oddity(struct block *block)
 		*block = (struct block){ at, block->len + 3 * PAGE };
 		return;
 	case 4:
-		must(sbrk(chance(2) ? (long)PAGE : -(long)PAGE) != (void *)-1);
+		heap_move();
 		return;
 	case 5:
 		if (block->at)
 			must(mprotect(block->at, PAGE, PROT_READ) == 0);
 		return;
 	case 6:
+		if (!chance(4))
+			seal();
+		return;
+	case 7:
 		if (block->at)
 			must(mmap(block->at, block->len, PROT_READ | PROT_WRITE,
 				  MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == block->at);
@@ -151,7 +208,27 @@ static void run_random(void)
 	}
 }
 
-static atomic_uint signals, failed, interrupted, running;
+static void run_limit(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "r");
+	unsigned long count = 0, pages;
+	char *at, *blocks[3];
+
+	must(file && fscanf(file, "%lu", &count) == 1 && fclose(file) == 0);
+	pages = 2 * count;
+	at = mmap(NULL, pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	must(at != MAP_FAILED);
+	for (int i = 0; i < 3; i++)
+		blocks[i] = map(PAGE);
+	for (unsigned long i = 1; i < pages && mprotect(at + i * PAGE, PAGE, PROT_READ) == 0; i += 2)
+		;
+	must(errno == ENOMEM);
+	must(blocks[1] + PAGE == blocks[0] && blocks[2] + PAGE == blocks[1]);
+	printf("%s\n", munmap(blocks[1], PAGE) ? strerror(errno) : "unmapped");
+}
+
+static atomic_uint signals, failed, interrupted;
+static bool endless;
 
 static void on_signal(int number)
 {
@@ -168,7 +245,7 @@ static void count_failure(void)
 static void *mapper(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < STEPS; i++) {
+	for (int i = 0; i < STEPS || endless; i++) {
 		size_t len = (size_t)(1 + i % 16) * PAGE;
 		char *at = map(len);
 
@@ -180,7 +257,6 @@ static void *mapper(void *arg)
 		if (munmap(at, len))
 			count_failure();
 	}
-	running--;
 	return NULL;
 }
 
@@ -219,7 +295,6 @@ static void run_signals(unsigned int count)
 
 	must(count >= 1 && count <= THREADS_MAX);
 	must(sigaction(SIGUSR1, &action, NULL) == 0);
-	running = count;
 	if (count == 1) {
 		tids[0] = gettid();
 		pid = bother(tids, 1);
@@ -236,6 +311,16 @@ static void run_signals(unsigned int count)
 	}
 	must(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 	printf("%u signals, %u calls failed, %u with EINTR\n", signals, failed, interrupted);
+}
+
+static void run_endless(unsigned int count)
+{
+	pthread_t thread;
+
+	endless = true;
+	for (unsigned int i = 1; i < count; i++)
+		must(pthread_create(&thread, NULL, mapper, NULL) == 0);
+	mapper(NULL);
 }
 
 /* A child that does the same, as a copy or as a program of its own. */
@@ -336,8 +421,12 @@ int main(int argc, char **argv)
 	seed = (unsigned int)number;
 	if (!strcmp(mode, "random"))
 		run_random();
+	else if (!strcmp(mode, "limit"))
+		run_limit();
 	else if (!strcmp(mode, "signals"))
 		run_signals((unsigned int)number);
+	else if (!strcmp(mode, "endless"))
+		run_endless((unsigned int)number);
 	else if (!strcmp(mode, "forks"))
 		run_forks(argv, number);
 	else if (!strcmp(mode, "paced"))
