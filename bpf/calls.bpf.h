@@ -33,28 +33,12 @@ static __always_inline s32 call_now(struct task_struct *task)
 	return nr >= 0 ? nr : -1;
 }
 
-/* Whether sys_enter says that a call begins: where registers do not tell, or where what a fault has left in a cache must be taken
- * before the call adds to it. */
-#if defined(__TARGET_ARCH_x86)
-#define CALLS_ANNOUNCED RSS_HAS_CACHE
-#else
-#define CALLS_ANNOUNCED true
-#endif
-
-/* A program has @ts, the state of the current task or NULL, in hand from now on, or (@busy 0) no longer. An interrupt may wake
- * somebody meanwhile: what runs then (on_sched_waking) is to leave it alone, and the scratch memory with it. */
-static __always_inline void busy_set(struct task_state *ts, u8 busy)
-{
-	if (!CALLS_ANNOUNCED && ts)
-		*(volatile u8 *)&ts->busy = busy;
-}
-
 /* The task of @ts has begun the call @nr. What it did before is due. */
 static __always_inline void call_begin(struct task_state *ts, struct task_struct *task, s32 nr)
 {
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
-	if (ts->pending)
+	if (ts->pending & ~PENDING_BATCH)
 		pending_send(ts, task->maj_flt, true);
 	ts->where = IN_SYSCALL;
 	ts->released = 0;

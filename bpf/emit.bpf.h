@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* emit: the ways out. A row goes to the ring; if that has no room, into a fold; if that fails, into the mm's own
- * spill. Whichever it is, its effect arrives.
+/* emit: records. A row goes into its thread's batch or straight to the ring; if that has no room, into a fold; if that fails,
+ * into the mm's own spill. Whichever it is, its effect arrives.
  *
  * Here and elsewhere, functions that are not static are verified once, by themselves, and not again in each state that they
  * are called in: that is what keeps loading short. They take plain numbers and memory of ours, and test what they are
@@ -8,25 +8,7 @@
 #ifndef HEAPTRACE_EMIT_BPF_H
 #define HEAPTRACE_EMIT_BPF_H
 
-static __always_inline u64 wakeup_flags(void)
-{
-	if (!shared.reader_sleeps)
-		return BPF_RB_NO_WAKEUP;
-	shared.reader_sleeps = 0;
-	return BPF_RB_FORCE_WAKEUP;
-}
-
-/* Who does it. The name is copied as it lies, for a helper to do so takes longer than all the rest; it ends at its NUL. */
-static __always_inline void who_fill(struct wire_head *head, struct task_struct *task)
-{
-	const u64 *comm = (const u64 *)task->comm;
-
-	head->pid = process_number(task);
-	head->tid = thread_number(task);
-	((u64 *)head->comm)[0] = comm[0];
-	((u64 *)head->comm)[1] = comm[1];
-}
-
+/* The head of a record that the current task sends. */
 static __always_inline void head_fill(struct wire_head *head, u32 kind, u64 mm_id)
 {
 	head->kind = kind;
@@ -42,29 +24,6 @@ static __always_inline long ring_send(void *record, u64 size)
 	return bpf_ringbuf_output(&ring, record, size, wakeup_flags());
 }
 
-/* Whether rows may fill the ring further. Looked at every so many rows: what all CPUs send in between is a small part of
- * what is left beyond the limit. */
-static __always_inline bool ring_has_room(void)
-{
-	u32 zero = 0, *left = bpf_map_lookup_elem(&room, &zero);
-
-	if (!left)
-		return false;
-	if (*left) {
-		*left -= 1;
-		return true;
-	}
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= config.ring_limit)
-		return false;
-	*left = config.room_rows;
-	return true;
-}
-
-static __always_inline void info_dropped(void)
-{
-	__sync_fetch_and_add(&shared.stats.dropped_info, 1);
-}
-
 /* An empty row; there is one at a time. */
 static __always_inline struct row *row_begin(u32 cause, s32 nr)
 {
@@ -77,44 +36,6 @@ static __always_inline struct row *row_begin(u32 cause, s32 nr)
 	scratch->row.nr = nr;
 	scratch->row.count = 1;
 	return &scratch->row;
-}
-
-/* An empty sum for @key. */
-static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *key, struct task_struct *task)
-{
-	struct scratch *scratch = scratch_get();
-
-	if (!scratch)
-		return NULL;
-	__builtin_memset(&scratch->fold, 0, sizeof(scratch->fold));
-	scratch->fold.pid = process_number(task);
-	scratch->fold.tid = thread_number(task);
-	bpf_map_update_elem(&folds, key, &scratch->fold, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&folds, key);
-}
-
-static __always_inline int row_fold(struct wire_mm *mm, const struct row *row)
-{
-	struct wire_fold_key key = { .mm = mm->id, .cause = row->cause, .nr = row->nr };
-	struct wire_fold *fold;
-
-	__sync_fetch_and_add(&shared.stats.folded_rows, 1);
-	if (row->cause == WIRE_ACTOR || row->cause == WIRE_RECLAIM)
-		bpf_get_current_comm(key.comm, sizeof(key.comm));
-	fold = bpf_map_lookup_elem(&folds, &key);
-	if (!fold)
-		fold = fold_begin(&key, bpf_get_current_task_btf());
-	if (!fold) {
-		pages_add_atomic(&mm->spilled, &row->delta);
-		__sync_fetch_and_add(&mm->spilled_rows, 1);
-		return 0;
-	}
-	pages_add_atomic(&fold->delta, &row->delta);
-	__sync_fetch_and_add(&fold->count, row->count);
-	if (row->returned && row->ret < 0 && row->ret >= -4095)
-		__sync_fetch_and_add(&fold->errors, 1);
-	__sync_fetch_and_add(&fold->rows, 1);
-	return 0;
 }
 
 /* Tries to say that @state's mm was opened, by the file whose path is @len bytes at the scratch's open.text. Rows before that
@@ -177,12 +98,6 @@ static __always_inline void args_fill(u64 *args, struct pt_regs *regs)
 	args[5] = SYSCALL_ARG5(regs);
 }
 
-/* Whose pending rows SEED_FLUSH sends: they are not the current task's, and no other program runs then. */
-struct {
-	u32 pid, tid;
-	char comm[WIRE_COMM];
-} flushed;
-
 /* Puts @row of the mm numbered @mm_id into the ring. False if it is full. */
 static __always_inline bool row_send(u64 mm_id, const struct row *row)
 {
@@ -199,11 +114,6 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 	change->head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
 	change->head.mm = mm_id;
 	who_fill(&change->head, task);
-	if (flushed.tid) {
-		change->head.pid = flushed.pid;
-		change->head.tid = flushed.tid;
-		__builtin_memcpy(change->head.comm, flushed.comm, sizeof(change->head.comm));
-	}
 	change->delta = row->delta;
 	__builtin_memcpy(change->args, row->args, sizeof(change->args));
 	change->ret = row->ret;
@@ -219,35 +129,8 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 	return true;
 }
 
-/* Sends the row of a call that left RSS alone, as short as it can be; this is what is done most often. */
-static __always_inline bool call_row_send(struct task_state *ts, struct task_struct *task, s32 nr, s64 ret,
-					  struct pt_regs *regs)
-{
-	struct wire_change *change;
-
-	if (!ring_has_room())
-		return false;
-	change = bpf_ringbuf_reserve(&ring, WIRE_CALL_BYTES, 0);
-	if (!change)
-		return false;
-	change->head.kind = WIRE_CHANGE;
-	change->head.cause = WIRE_SYSCALL;
-	change->head.ts_ns = bpf_ktime_get_ns();
-	change->head.mm = ts->mm_id;
-	who_fill(&change->head, task);
-	args_fill(change->args, regs);
-	change->ret = ret;
-	change->order = ts->order;
-	change->stack = ts->stack;
-	change->nr = nr;
-	change->returned = 1;
-	change->delta.virt = ts->own.virt;
-	bpf_ringbuf_submit(change, wakeup_flags());
-	return true;
-}
-
 /* Has @row arrive in one way or the other. */
-__noinline int row_emit(struct wire_mm *mm, struct row *row)
+__noinline int row_emit(struct wire_mm *mm, const struct row *row)
 {
 	if (!mm || !row)
 		return 0;
@@ -255,7 +138,57 @@ __noinline int row_emit(struct wire_mm *mm, struct row *row)
 		open_send(mm, 0);
 	if (mm->open_sent && row_send(mm->id, row))
 		return 0;
-	return row_fold(mm, row);
+	fold_add(mm, row->cause, row->nr, &row->delta, row->count, row->returned && is_error(row->ret));
+	return 0;
+}
+
+/* Has @row, by the thread of @ts about its own mm @mm, arrive. */
+__noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct row *row)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct wire_whole_row *whole;
+	u8 busy;
+
+	if (!ts || !mm || !row)
+		return 0;
+	if (!ts->opened || row->code_order) {
+		batch_send(ts);
+		row_emit(mm, row);
+		ts->opened = mm->open_sent;
+		return 0;
+	}
+	busy = ts->busy;
+	busy_set(ts, 1);
+	whole = batch_row(ts, task);
+	row_head_fill(&whole->call.row, sizeof(*whole), row->cause, row->nr, row->stack, row->order);
+	whole->call.row.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
+	whole->call.row.returned = row->returned;
+	whole->call.row.ret = row->ret;
+	whole->call.row.virt = row->delta.virt;
+	__builtin_memcpy(whole->call.args, row->args, sizeof(row->args));
+	__builtin_memcpy(whole->rss, row->delta.rss, sizeof(row->delta.rss));
+	whole->addr = row->addr;
+	whole->len = row->len;
+	whole->count = row->count;
+	batch_add(ts, sizeof(*whole));
+	busy_set(ts, busy);
+	return 0;
+}
+
+/* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. */
+static __always_inline void call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
+				      struct pt_regs *regs)
+{
+	struct wire_call_row *call = &batch_row(ts, task)->call;
+	u32 bytes = sizeof(call->row) + args * sizeof(u64);
+
+	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
+	call->row.ts_ns = bpf_ktime_get_ns();
+	call->row.returned = 1;
+	call->row.ret = ret;
+	call->row.virt = ts->own.virt;
+	args_fill(call->args, regs);
+	batch_add(ts, bytes);
 }
 
 #endif

@@ -29,6 +29,10 @@ typedef __s64 s64;
 
 #include "bpf/number.bpf.h"
 
+#include "bpf/ring.bpf.h"
+
+#include "bpf/batch.bpf.h"
+
 #include "bpf/emit.bpf.h"
 #include "bpf/path.bpf.h"
 

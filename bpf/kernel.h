@@ -262,6 +262,17 @@ struct trace_event_raw_sched_process_exit {
  * its mm already. */
 #define EXIT_HAS_GROUP bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead)
 
+/* Each thread keeps a part of the RSS counters for itself: up to 6.1. */
+#define RSS_HAS_CACHE bpf_core_field_exists(struct task_struct___cached, rss_stat.count)
+
+/* Whether sys_enter says that a call begins: where registers do not tell (calls.bpf.h), or where what a fault has left in a
+ * cache must be taken before the call adds to it. */
+#if defined(__TARGET_ARCH_x86)
+#define CALLS_ANNOUNCED RSS_HAS_CACHE
+#else
+#define CALLS_ANNOUNCED true
+#endif
+
 /* include/linux/sched.h */
 #define PF_EXITING     0x00000004
 #define PF_IO_WORKER   0x00000010

@@ -31,6 +31,8 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 
 	if (!mm || !parent_mm)
 		return 0;
+	if (ts && ts->pending & PENDING_BATCH)
+		batch_send(ts);
 	above = mm_find(parent_mm);
 	if (!above || (ts && ts->await_exec))
 		return 0;

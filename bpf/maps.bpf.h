@@ -33,6 +33,7 @@ enum task_pending {
 	PENDING_RUN = 2,    /* run */
 	PENDING_KERNEL = 4, /* kernel */
 	PENDING_OWN = 8,    /* own */
+	PENDING_BATCH = 16, /* batch */
 };
 
 enum task_where {
@@ -70,6 +71,7 @@ struct task_state {
 	struct run run;	   /* user faults */
 	struct run kernel; /* kernel-mode faults of the syscall */
 	struct fault_code code;
+	struct wire_batch batch; /* of what came before all the others */
 };
 
 struct {
@@ -119,7 +121,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
+	__uint(max_entries, WIRE_MMS);
 	__type(key, u64);
 	__type(value, struct wire_grave);
 } graves SEC(".maps");
@@ -164,8 +166,8 @@ struct scratch {
 		struct wire_path path;
 		struct wire_mark mark;
 		struct wire_grave grave;
-		struct wire_fold fold;
 	};
+	struct wire_fold fold;
 };
 
 struct {
@@ -219,6 +221,15 @@ static __always_inline struct task_state *task_find(struct task_struct *task)
 static __always_inline struct wire_mm *mm_find(u64 mm)
 {
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
+}
+
+/* The state of the mm that @ts has pending rows about, NULL if it is gone. */
+static __always_inline struct wire_mm *mm_of_pending(struct task_state *ts)
+{
+	u64 key = ts->mm;
+	struct wire_mm *state = bpf_map_lookup_elem(&mms, &key);
+
+	return state && state->id == ts->mm_id ? state : NULL;
 }
 
 /* What is live of the mm numbered @id, if it is at @place; else NULL. */

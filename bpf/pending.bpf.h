@@ -16,12 +16,12 @@ static __always_inline u64 pow2_at_least(u64 value)
 	return power;
 }
 
-/* Sends @run as a row and empties it. */
-__noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, u64 order)
+/* Sends @run of @ts as a row and empties it. */
+__noinline int run_flush(struct task_state *ts, struct wire_mm *state, struct run *run, s32 nr)
 {
 	struct row *row;
 
-	if (!state || !run)
+	if (!ts || !state || !run)
 		return 0;
 	row = row_begin(run->cause, nr);
 	if (!row)
@@ -31,10 +31,10 @@ __noinline int run_flush(struct wire_mm *state, struct run *run, s32 nr, u64 ord
 	row->len = run->end - run->start;
 	row->count = run->count;
 	row->ts_ns = run->ts_ns;
-	row->order = order;
+	row->order = ts->order;
 	row->stack = run->stack;
 	__builtin_memset(run, 0, sizeof(*run));
-	return row_emit(state, row);
+	return row_keep(ts, state, row);
 }
 
 /* Pages that one fault filled: a huge page, a batch around a file fault, else one. */
@@ -53,15 +53,6 @@ static __always_inline void fault_extent(struct run *fault)
 	fault->end = fault->start + bytes;
 }
 
-/* The state of the mm that @ts has pending rows about, NULL if it is gone. */
-static __always_inline struct wire_mm *mm_of_pending(struct task_state *ts)
-{
-	u64 key = ts->mm;
-	struct wire_mm *state = bpf_map_lookup_elem(&mms, &key);
-
-	return state && state->id == ts->mm_id ? state : NULL;
-}
-
 /* Begins another run with the open fault, once the one there is sent. */
 __noinline int run_begin(struct task_state *ts)
 {
@@ -73,7 +64,7 @@ __noinline int run_begin(struct task_state *ts)
 		state = mm_of_pending(ts);
 		if (!state)
 			return 0;
-		run_flush(state, &ts->run, -1, ts->order);
+		run_flush(ts, state, &ts->run, -1);
 	}
 	ts->run = ts->fault;
 	ts->pending |= PENDING_RUN;
@@ -117,7 +108,7 @@ static __always_inline void kernel_faults_flush(struct task_state *ts, struct wi
 		return;
 	ts->pending &= ~PENDING_KERNEL;
 	ts->kernel.stack = ts->stack;
-	run_flush(state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1, ts->order);
+	run_flush(ts, state, &ts->kernel, ts->where == IN_SYSCALL ? ts->nr : -1);
 }
 
 /* Whether the call of @ts has changed memory: what it took and gave back within itself is no change, nor is a cache of RSS
@@ -156,7 +147,7 @@ __noinline int pending_flush(struct task_state *ts, struct wire_mm *state)
 	if (!is_changed(ts))
 		return 0;
 	row = ts->where == IN_SYSCALL ? own_row(ts, WIRE_SYSCALL, ts->nr) : own_row(ts, WIRE_IN_FLIGHT, -1);
-	return row ? row_emit(state, row) : 0;
+	return row ? row_keep(ts, state, row) : 0;
 }
 
 /* Sends the faults that @ts has not sent yet, and with @call what its call has changed. */
@@ -172,7 +163,7 @@ __noinline int pending_send(struct task_state *ts, u64 maj_flt, bool call)
 	fault_settle(ts, maj_flt);
 	if (ts->pending & PENDING_RUN) {
 		ts->pending &= ~PENDING_RUN;
-		run_flush(state, &ts->run, -1, ts->order);
+		run_flush(ts, state, &ts->run, -1);
 	}
 	if (call)
 		return pending_flush(ts, state);
@@ -180,11 +171,13 @@ __noinline int pending_send(struct task_state *ts, u64 maj_flt, bool call)
 	return 0;
 }
 
+/* Has nothing of @ts, the state of @task, wait any longer. */
 static __always_inline void all_flush(struct task_state *ts, struct task_struct *task)
 {
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
 	pending_send(ts, task->maj_flt, true);
+	batch_send(ts);
 }
 
 #endif

@@ -16,7 +16,6 @@
 #define HEAPTRACE_RSS_BPF_H
 
 #define RSS_IS_ATOMIC bpf_core_field_exists(struct mm_struct___atomic, rss_stat.count)
-#define RSS_HAS_CACHE bpf_core_field_exists(struct task_struct___cached, rss_stat.count)
 
 struct counter {
 	s64 count;

@@ -14,6 +14,7 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 
 	if (!scratch || !ts || !state || len < MARK_PREFIX_LEN)
 		return 0;
+	batch_send(ts);
 	if (!state->open_sent)
 		open_send(state, 0);
 	mark = &scratch->mark;
@@ -50,8 +51,11 @@ int on_sched_switch(void *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
 
-	if (ts && ts->pending)
-		call_seen(ts, task);
+	if (!ts || !ts->pending)
+		return 0;
+	call_seen(ts, task);
+	if (ts->pending & PENDING_BATCH)
+		batch_send(ts);
 	return 0;
 }
 
@@ -68,6 +72,19 @@ int on_sched_waking(void *ctx)
 		all_flush(ts, task);
 	else
 		call_seen(ts, task);
+	if (ts->pending & PENDING_BATCH)
+		batch_send(ts);
+	return 0;
+}
+
+/* A timer of this CPU: what the thread that it interrupts has done is seen, however long it goes on without a call. */
+SEC("raw_tp/hrtimer_expire_entry")
+int on_timer(void *ctx)
+{
+	struct task_state *ts = task_find(bpf_get_current_task_btf());
+
+	if (ts && ts->pending & PENDING_BATCH && !ts->busy)
+		batch_send(ts);
 	return 0;
 }
 
@@ -100,8 +117,10 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 	state = mm_of_pending(ts);
 	if (!state)
 		return 0;
-	if (maps_file(nr, regs, ret))
+	if (maps_file(nr, regs, ret)) {
+		batch_send(ts);
 		path_send(file_of_fd(SYSCALL_ARG4(regs)));
+	}
 	if (config.stacks && maps_code(nr, regs, ret)) {
 		code_order = __sync_fetch_and_add(&state->code_order, 1) + 1;
 		code_update(ts->mm_id, code_order);
@@ -113,21 +132,20 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 	row->ret = ret;
 	row->returned = 1;
 	row->code_order = code_order;
-	row_emit(state, row);
-	ts->opened = state->open_sent;
-	return 0;
+	return row_keep(ts, state, row);
 }
 
-static __always_inline void call_send(struct task_state *ts, struct task_struct *task, s32 nr, long ret,
+static __always_inline void call_send(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, long ret,
 				      struct pt_regs *regs)
 {
 	struct wire_pages *own = &ts->own;
 
 	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
-	    (config.stacks && maps_code(nr, regs, ret)) || !call_row_send(ts, task, nr, ret, regs)) {
+	    (config.stacks && maps_code(nr, regs, ret))) {
 		call_send_slowly(ts, nr, ret);
 		return;
 	}
+	call_keep(ts, task, nr, args, ret, regs);
 	own->virt = 0;
 	ts->pending &= ~PENDING_OWN;
 }
@@ -137,8 +155,12 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 {
 	struct wire_mm *state;
 
-	if ((nr == config.nr_execve || nr == config.nr_execveat) && !ts->executed)
+	if ((nr == config.nr_execve || nr == config.nr_execveat) && !ts->executed) {
+		batch_send(ts);
 		path_send_text(nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs), true);
+	}
+	if (nr == config.nr_prctl && ts->pending & PENDING_BATCH)
+		batch_send(ts); /* it may have changed the thread's name */
 	if (nr != config.nr_write || (s32)SYSCALL_ARG0(regs) != -1)
 		return;
 	state = mm_of_pending(ts);
@@ -148,8 +170,8 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 
 static __always_inline void call_ended(struct task_struct *task, struct task_state *ts, struct pt_regs *regs, long ret)
 {
-	bool listed;
 	s32 nr = call_of(regs);
+	u32 listed = 0; /* 1 + how many arguments it has */
 
 	/* A call that has done nothing yet, or one that a filter has refused before it began. */
 	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
@@ -158,7 +180,8 @@ static __always_inline void call_ended(struct task_struct *task, struct task_sta
 		cache_settle(ts, task);
 	if (nr < 0 && ts->where == IN_SYSCALL)
 		nr = ts->nr; /* sigreturn: its registers are those of before the signal */
-	listed = nr >= 0 && nr < WIRE_SYSCALLS && config.memcalls[nr & (WIRE_SYSCALLS - 1)] && !ts->newborn;
+	if (nr >= 0 && nr < WIRE_SYSCALLS && !ts->newborn)
+		listed = config.memcalls[nr & (WIRE_SYSCALLS - 1)];
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
@@ -169,7 +192,7 @@ static __always_inline void call_ended(struct task_struct *task, struct task_sta
 		pending_send(ts, task->maj_flt, false);
 	extras_send(ts, nr, regs);
 	if (listed || is_changed(ts))
-		call_send(ts, task, nr, ret, regs);
+		call_send(ts, task, nr, listed ? (listed - 1) & 7 : 6, ret, regs);
 	ts->executed = 0;
 	ts->stack = 0;
 	ts->where = IN_USER;

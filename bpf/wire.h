@@ -34,6 +34,7 @@ enum wire_kind {
 	WIRE_PATH, /* the path that the next change of the same thread is about */
 	WIRE_STACK,
 	WIRE_STACK_COPY,
+	WIRE_BATCH, /* rows of one thread about one mm */
 };
 
 /* What a change is; decides how name and cause read in user space. */
@@ -90,8 +91,37 @@ struct wire_change {
 	u64 code_order; /* of a call that mapped code: which of the mm's */
 };
 
-/* Most rows are of a call that left RSS alone: they end here, and count 1. */
-#define WIRE_CALL_BYTES offsetof(struct wire_change, delta.rss)
+/* Rows of a batch, one after the other. Most are of a call that left RSS alone, and counts 1: they end behind the arguments that
+ * the call has. */
+struct wire_row {
+	u16 bytes;
+	u8 cause; /* enum wire_cause */
+	u8 returned;
+	s32 nr;
+	u64 ts_ns, order, stack;
+	s64 ret;
+	s64 virt; /* pages */
+};
+
+struct wire_call_row {
+	struct wire_row row;
+	u64 args[6];
+};
+
+struct wire_whole_row {
+	struct wire_call_row call;
+	s64 rss[WIRE_MEMBERS];
+	u64 addr, len, count; /* as of a wire_change */
+};
+
+#define WIRE_BATCH_BYTES 1024
+
+/* Head's cause and ts_ns mean nothing. */
+struct wire_batch {
+	struct wire_head head;
+	u32 bytes, rows;
+	u8 data[WIRE_BATCH_BYTES];
+};
 
 enum wire_how { WIRE_HOW_EXEC, WIRE_HOW_FORK, WIRE_HOW_ATTACH };
 
@@ -246,8 +276,8 @@ struct wire_config {
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
 	u32 places;	   /* in the array of what is live: a power of two */
 	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
-	s32 nr_write, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
-	u8 memcalls[WIRE_SYSCALLS]; /* 1: each call is a row */
+	s32 nr_write, nr_prctl, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
+	u8 memcalls[WIRE_SYSCALLS]; /* not 0: each call is a row; 1 + how many arguments it has */
 };
 
 #define WIRE_FOUND_VMA_ITER   1u  /* an iterator of mappings for programs */

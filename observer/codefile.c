@@ -2,8 +2,8 @@
 #include "codefile.h"
 
 #include "base/mapfile.h"
+#include "event/memcalls.h"
 
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,8 +12,8 @@ static bool call_maps(const struct event_change *change, struct mapfile *out)
 {
 	uint64_t page;
 
-	if (change->cause != CAUSE_SYSCALL || !change->has_ret || change->ret < 0 || change->folded ||
-	    !(change->args[2] & PROT_EXEC) || change->args[3] & MAP_ANONYMOUS || strcmp(change->name, "mmap") != 0)
+	if (change->cause != CAUSE_SYSCALL || !change->call || change->call->id != CALL_MMAP || !change->has_ret ||
+	    change->ret < 0 || change->folded || !(change->args[2] & PROT_EXEC) || change->args[3] & MAP_ANONYMOUS)
 		return false;
 	page = (uint64_t)sysconf(_SC_PAGESIZE);
 	out->start = (uint64_t)change->ret;

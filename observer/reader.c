@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "reader.h"
 
+#include "base/clock.h"
+
 #include "codefile.h"
 #include "source/proc.h"
 
@@ -8,7 +10,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define POLL_MS 100
@@ -53,14 +54,6 @@ void reader_catch_signals(void)
 	signal(SIGQUIT, SIG_IGN);
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Puts @event into the queue, with the file that names are to be read from. */
 static int event_put(struct reader *reader, const struct event *event)
 {
@@ -86,7 +79,7 @@ static int on_event(void *ctx, const struct event *event)
 
 static int sample_when_due(struct reader *reader)
 {
-	uint64_t now = monotonic_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
 	if (!reader->sampler || now < reader->next_sample_ns)
 		return 0;
@@ -101,7 +94,7 @@ static bool time_to_stop(const struct reader *reader)
 
 	if (stops_asked > (reader->config.child > 0 ? 1 : 0))
 		return true;
-	return limit > 0 && (double)(monotonic_ns() - reader->config.start_ns) >= limit * 1e9;
+	return limit > 0 && (double)(clock_ns(CLOCK_MONOTONIC) - reader->config.start_ns) >= limit * 1e9;
 }
 
 static int poll_timeout_ms(const struct reader *reader)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "session.h"
 
+#include "base/clock.h"
+
 #include "event/event_queue.h"
 #include "launch.h"
 #include "privileges.h"
@@ -10,7 +12,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef HEAPTRACE_VERSION
@@ -37,14 +38,6 @@ struct session {
 	bool exit_known;
 	int exit_code, exit_signal;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void header_write(struct session *session)
 {

@@ -39,23 +39,22 @@ static bool wants_names(const struct sink *sink, const struct record *record)
 	return format->all_rows || (!record->hidden && !(format->quiet_hides_rows && sink->options->quiet));
 }
 
-static int on_record(void *ctx, const struct record *record)
+static int on_record(void *ctx, struct record *record)
 {
 	struct sink *sink = ctx;
-	struct record shown = *record;
 	struct event named;
 	int err;
 
 	if (record->kind == RECORD_EVENT) {
-		shown.hidden = !filter_shows(&sink->options->filter, record->event);
-		if (wants_names(sink, &shown)) {
+		record->hidden = !filter_shows(&sink->options->filter, record->event);
+		if (wants_names(sink, record)) {
 			err = model_name(sink->model, record->event, &named);
 			if (err)
 				return err;
-			shown.event = &named;
+			record->event = &named;
 		}
 	}
-	return record_write(sink, &shown);
+	return record_write(sink, record);
 }
 
 static struct report_options report_options(const struct options *options, FILE *stream)

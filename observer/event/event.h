@@ -132,6 +132,8 @@ struct event_proc_exit {
 struct event_lost {
 	uint64_t records;
 	const char *what; /* static */
+	bool detail;	  /* they were no part of the books */
+	bool books;	  /* each was the books of an mm, or a part of them: without, the totals stay exact */
 };
 
 struct event {

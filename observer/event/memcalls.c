@@ -39,12 +39,12 @@
 #define CLONE_ARG_5 "tls"
 #endif
 
-#define CALL(call) #call, __NR_##call
+#define CALL(id, call) #call, CALL_##id, __NR_##call
 
 /* Argument names are those of the manual pages, except that mmap's length and offset are "len" and "off". */
 static const struct memcall calls[] = {
-	{ CALL(brk), MEMCALL_MAP | MEMCALL_RSS, RET_ADDR, { { "addr", ARG_ADDR } } },
-	{ CALL(mmap),
+	{ CALL(BRK, brk), MEMCALL_MAP | MEMCALL_RSS, RET_ADDR, { { "addr", ARG_ADDR } } },
+	{ CALL(MMAP, mmap),
 	  MEMCALL_MAP | MEMCALL_RSS,
 	  RET_ADDR,
 	  { { "addr", ARG_ADDR },
@@ -53,8 +53,8 @@ static const struct memcall calls[] = {
 	    { "flags", ARG_MAPFLAGS },
 	    { "fd", ARG_FD },
 	    { "off", ARG_OFFSET } } },
-	{ CALL(munmap), MEMCALL_MAP | MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
-	{ CALL(mremap),
+	{ CALL(MUNMAP, munmap), MEMCALL_MAP | MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
+	{ CALL(MREMAP, mremap),
 	  MEMCALL_MAP | MEMCALL_RSS,
 	  RET_ADDR,
 	  { { "old_address", ARG_ADDR },
@@ -62,16 +62,19 @@ static const struct memcall calls[] = {
 	    { "new_size", ARG_LEN },
 	    { "flags", ARG_REMAPFLAGS },
 	    { "new_address", ARG_ADDR } } },
-	{ CALL(mprotect), MEMCALL_PROT, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "prot", ARG_PROT } } },
-	{ CALL(pkey_mprotect),
+	{ CALL(MPROTECT, mprotect),
+	  MEMCALL_PROT,
+	  RET_ZERO,
+	  { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "prot", ARG_PROT } } },
+	{ CALL(PKEY_MPROTECT, pkey_mprotect),
 	  MEMCALL_PROT,
 	  RET_ZERO,
 	  { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "prot", ARG_PROT }, { "pkey", ARG_INT } } },
-	{ CALL(madvise),
+	{ CALL(MADVISE, madvise),
 	  MEMCALL_RSS,
 	  RET_ZERO,
 	  { { "addr", ARG_ADDR }, { "length", ARG_LEN }, { "advice", ARG_ADVICE } } },
-	{ CALL(process_madvise),
+	{ CALL(PROCESS_MADVISE, process_madvise),
 	  MEMCALL_RSS | MEMCALL_OTHER,
 	  RET_COUNT,
 	  { { "pidfd", ARG_FD },
@@ -79,20 +82,20 @@ static const struct memcall calls[] = {
 	    { "vlen", ARG_INT },
 	    { "advice", ARG_ADVICE },
 	    { "flags", ARG_HEX } } },
-	{ CALL(mlock), MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
-	{ CALL(mlock2),
+	{ CALL(MLOCK, mlock), MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
+	{ CALL(MLOCK2, mlock2),
 	  MEMCALL_RSS,
 	  RET_ZERO,
 	  { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "flags", ARG_MLOCKFLAGS } } },
-	{ CALL(munlock), MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
-	{ CALL(mlockall), MEMCALL_RSS, RET_ZERO, { { "flags", ARG_MLOCKALL } } },
-	{ CALL(munlockall), MEMCALL_RSS, RET_ZERO, { { NULL, ARG_NONE } } },
-	{ CALL(shmat),
+	{ CALL(MUNLOCK, munlock), MEMCALL_RSS, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN } } },
+	{ CALL(MLOCKALL, mlockall), MEMCALL_RSS, RET_ZERO, { { "flags", ARG_MLOCKALL } } },
+	{ CALL(MUNLOCKALL, munlockall), MEMCALL_RSS, RET_ZERO, { { NULL, ARG_NONE } } },
+	{ CALL(SHMAT, shmat),
 	  MEMCALL_MAP | MEMCALL_RSS,
 	  RET_ADDR,
 	  { { "shmid", ARG_INT }, { "shmaddr", ARG_ADDR }, { "shmflg", ARG_SHMFLAGS } } },
-	{ CALL(shmdt), MEMCALL_MAP | MEMCALL_RSS, RET_ZERO, { { "shmaddr", ARG_ADDR } } },
-	{ CALL(remap_file_pages),
+	{ CALL(SHMDT, shmdt), MEMCALL_MAP | MEMCALL_RSS, RET_ZERO, { { "shmaddr", ARG_ADDR } } },
+	{ CALL(REMAP_FILE_PAGES, remap_file_pages),
 	  MEMCALL_MAP | MEMCALL_RSS,
 	  RET_ZERO,
 	  { { "addr", ARG_ADDR },
@@ -100,20 +103,23 @@ static const struct memcall calls[] = {
 	    { "prot", ARG_PROT },
 	    { "pgoff", ARG_HEX },
 	    { "flags", ARG_MAPFLAGS } } },
-	{ CALL(map_shadow_stack),
+	{ CALL(MAP_SHADOW_STACK, map_shadow_stack),
 	  MEMCALL_MAP | MEMCALL_RSS,
 	  RET_ADDR,
 	  { { "addr", ARG_ADDR }, { "size", ARG_LEN }, { "flags", ARG_HEX } } },
-	{ CALL(mseal), MEMCALL_PROT, RET_ZERO, { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "flags", ARG_HEX } } },
-	{ CALL(process_mrelease),
+	{ CALL(MSEAL, mseal),
+	  MEMCALL_PROT,
+	  RET_ZERO,
+	  { { "addr", ARG_ADDR }, { "len", ARG_LEN }, { "flags", ARG_HEX } } },
+	{ CALL(PROCESS_MRELEASE, process_mrelease),
 	  MEMCALL_RSS | MEMCALL_OTHER,
 	  RET_ZERO,
 	  { { "pidfd", ARG_FD }, { "flags", ARG_HEX } } },
-	{ CALL(execve),
+	{ CALL(EXECVE, execve),
 	  MEMCALL_LIFE,
 	  RET_ZERO,
 	  { { "pathname", ARG_PATH }, { "argv", ARG_PTR }, { "envp", ARG_PTR } } },
-	{ CALL(execveat),
+	{ CALL(EXECVEAT, execveat),
 	  MEMCALL_LIFE,
 	  RET_ZERO,
 	  { { "dirfd", ARG_FD },
@@ -121,9 +127,9 @@ static const struct memcall calls[] = {
 	    { "argv", ARG_PTR },
 	    { "envp", ARG_PTR },
 	    { "flags", ARG_HEX } } },
-	{ CALL(fork), MEMCALL_LIFE, RET_PID, { { NULL, ARG_NONE } } },
-	{ CALL(vfork), MEMCALL_LIFE, RET_PID, { { NULL, ARG_NONE } } },
-	{ CALL(clone),
+	{ CALL(FORK, fork), MEMCALL_LIFE, RET_PID, { { NULL, ARG_NONE } } },
+	{ CALL(VFORK, vfork), MEMCALL_LIFE, RET_PID, { { NULL, ARG_NONE } } },
+	{ CALL(CLONE, clone),
 	  MEMCALL_LIFE,
 	  RET_PID,
 	  { { "flags", ARG_CLONEFLAGS },
@@ -131,7 +137,7 @@ static const struct memcall calls[] = {
 	    { "parent_tid", ARG_PTR },
 	    { CLONE_ARG_4, ARG_PTR },
 	    { CLONE_ARG_5, ARG_PTR } } },
-	{ CALL(clone3), MEMCALL_LIFE, RET_PID, { { "cl_args", ARG_PTR }, { "size", ARG_LEN } } },
+	{ CALL(CLONE3, clone3), MEMCALL_LIFE, RET_PID, { { "cl_args", ARG_PTR }, { "size", ARG_LEN } } },
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
@@ -173,4 +179,13 @@ const struct memcall *memcall_at(unsigned int index)
 			return &calls[i];
 	}
 	return NULL;
+}
+
+unsigned int memcall_arg_count(const struct memcall *call)
+{
+	unsigned int count = 0;
+
+	while (count < 6 && call->args[count].role != ARG_NONE)
+		count++;
+	return count;
 }

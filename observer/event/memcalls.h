@@ -39,6 +39,36 @@ enum memcall_flag {
 	MEMCALL_OTHER = 1 << 4, /* acts on another process's mm (process_madvise) */
 };
 
+/* Which it is, whatever its number: for tables and switches. */
+enum memcall_id {
+	CALL_BRK,
+	CALL_MMAP,
+	CALL_MUNMAP,
+	CALL_MREMAP,
+	CALL_MPROTECT,
+	CALL_PKEY_MPROTECT,
+	CALL_MADVISE,
+	CALL_PROCESS_MADVISE,
+	CALL_MLOCK,
+	CALL_MLOCK2,
+	CALL_MUNLOCK,
+	CALL_MLOCKALL,
+	CALL_MUNLOCKALL,
+	CALL_SHMAT,
+	CALL_SHMDT,
+	CALL_REMAP_FILE_PAGES,
+	CALL_MAP_SHADOW_STACK,
+	CALL_MSEAL,
+	CALL_PROCESS_MRELEASE,
+	CALL_EXECVE,
+	CALL_EXECVEAT,
+	CALL_FORK,
+	CALL_VFORK,
+	CALL_CLONE,
+	CALL_CLONE3,
+};
+#define CALL_COUNT (CALL_CLONE3 + 1)
+
 struct memcall_arg {
 	const char *name;
 	enum arg_role role;
@@ -46,6 +76,7 @@ struct memcall_arg {
 
 struct memcall {
 	const char *name;
+	enum memcall_id id;
 	int nr; /* the number on this architecture, -1 where it has none */
 	unsigned int flags;
 	enum ret_role ret;
@@ -57,6 +88,9 @@ const struct memcall *memcall_by_nr(int nr);
 
 /* The same by name; for recordings. */
 const struct memcall *memcall_by_name(const char *name);
+
+/* How many arguments it has. */
+unsigned int memcall_arg_count(const struct memcall *call);
 
 /* Walks the table: the @index-th entry, NULL past the end. Entries with nr -1 are left out. */
 const struct memcall *memcall_at(unsigned int index);

@@ -71,6 +71,8 @@ static const struct recording_key proc_exit_keys[] = {
 static const struct recording_key lost_keys[] = {
 	{ NEED("records", U64, lost.records) },
 	{ NEED("what", STRING, lost.what) },
+	{ KEY("detail", BOOL, lost.detail) },
+	{ KEY("books", BOOL, lost.books) },
 	{ END },
 };
 

@@ -15,7 +15,6 @@ struct ledger {
 	char *image;
 	enum open_how how;
 	struct usage opening, level, peak;
-	struct usage rows; /* the sum of all but the exit row */
 	struct usage exit;
 	bool exited;
 	struct ledger_lines lines;
@@ -95,7 +94,6 @@ int ledger_add(struct ledger *ledger, const struct event *event)
 		return 0;
 	}
 	note_peak(ledger);
-	books_add(&ledger->rows, &change->delta);
 	if (!change->attributed) {
 		ledger->unattributed_rows++;
 		ledger->unattributed_effect |= !usage_is_zero(&change->delta);
@@ -104,7 +102,6 @@ int ledger_add(struct ledger *ledger, const struct event *event)
 	at = ledger_lines_find(&ledger->lines, change);
 	if (at < 0)
 		return at;
-	ledger_line_add(&ledger->lines.lines[at], change);
 	return phases_add(&ledger->phases, (unsigned int)at, ledger->lines.lines[at].name, change);
 }
 
@@ -133,12 +130,20 @@ static bool balances(const struct ledger *ledger, const struct ledger_view *view
 	return usage_is_zero(&view->unattributed) && !ledger->unattributed_effect;
 }
 
+/* What is in the lines is in those of the phases already. */
+static void lines_fill(struct ledger *ledger)
+{
+	phases_merge(&ledger->phases, ledger->lines.lines);
+	for (unsigned int i = 0; i < ledger->lines.count; i++)
+		ledger_line_sum(&ledger->lines.lines[i]);
+}
+
 void ledger_close(struct ledger *ledger, const struct event *close, uint64_t lost_events, struct ledger_view *ret_view)
 {
 	const struct event_close *at_close = &close->close;
-	struct usage sum = ledger->opening, gap;
+	struct usage sum = ledger->level, gap;
 
-	books_add(&sum, &ledger->rows);
+	books_sub(&sum, &ledger->exit);
 	gap = at_close->closing_known ? at_close->closing : sum;
 	*ret_view = (struct ledger_view){
 		.mm = ledger->mm,
@@ -166,6 +171,7 @@ void ledger_close(struct ledger *ledger, const struct event *close, uint64_t los
 		.coalesced_events = ledger->coalesced_events,
 		.swapped_pages = at_close->swapped_pages,
 	};
+	lines_fill(ledger);
 	books_sub(&gap, &sum);
 	books_add(&ret_view->unattributed, &gap);
 	ret_view->balanced = balances(ledger, ret_view);

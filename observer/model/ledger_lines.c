@@ -119,7 +119,7 @@ static int append(struct ledger_lines *lines, enum cause cause, const char *name
 	return (int)lines->count++;
 }
 
-int ledger_lines_find(struct ledger_lines *lines, const struct event_change *change)
+static int find_or_append(struct ledger_lines *lines, const struct event_change *change)
 {
 	const char *name = change->name;
 	size_t len = strnlen(name, NAME_MAX_LEN);
@@ -137,11 +137,25 @@ int ledger_lines_find(struct ledger_lines *lines, const struct event_change *cha
 	return at >= 0 ? at : append(lines, change->cause, name, len, hash);
 }
 
+int ledger_lines_find(struct ledger_lines *lines, const struct event_change *change)
+{
+	/* Most names are static: where they lie tells them apart as a rule, and what they are is compared all the same. */
+	uint64_t place = ((uint64_t)(uintptr_t)change->name + change->cause) * 0x9e3779b97f4a7c15u;
+	unsigned int *recent = &lines->recent[place / (UINT64_MAX / LEDGER_LINES_RECENT + 1)];
+	int at = (int)*recent - 1;
+
+	if (at >= 0 && lines->lines[at].cause == change->cause && !strcmp(lines->lines[at].name, change->name))
+		return at;
+	at = find_or_append(lines, change);
+	if (at >= 0)
+		*recent = (unsigned int)at + 1;
+	return at;
+}
+
 static void split_sign(int64_t delta, int64_t *gained, int64_t *given)
 {
-	int64_t *side = delta > 0 ? gained : given;
-
-	*side = wrap_add(*side, delta);
+	*gained = wrap_add(*gained, delta > 0 ? delta : 0);
+	*given = wrap_add(*given, delta < 0 ? delta : 0);
 }
 
 void ledger_line_add(struct ledger_line *line, const struct event_change *change)
@@ -151,12 +165,27 @@ void ledger_line_add(struct ledger_line *line, const struct event_change *change
 	line->count += change->count;
 	if (change->has_ret && change->ret < 0 && change->ret >= -MAX_ERRNO)
 		line->errors++;
-	books_add(&line->delta, delta);
 	split_sign(delta->virt, &line->gained.virt, &line->given.virt);
+	if (!(delta->anon | delta->file | delta->shmem | delta->swap)) /* as most calls leave them */
+		return;
 	split_sign(delta->anon, &line->gained.anon, &line->given.anon);
 	split_sign(delta->file, &line->gained.file, &line->given.file);
 	split_sign(delta->shmem, &line->gained.shmem, &line->given.shmem);
 	split_sign(delta->swap, &line->gained.swap, &line->given.swap);
+}
+
+void ledger_line_merge(struct ledger_line *line, const struct ledger_line *part)
+{
+	line->count += part->count;
+	line->errors += part->errors;
+	books_add(&line->gained, &part->gained);
+	books_add(&line->given, &part->given);
+}
+
+void ledger_line_sum(struct ledger_line *line)
+{
+	line->delta = line->gained;
+	books_add(&line->delta, &line->given);
 }
 
 void ledger_lines_free(struct ledger_lines *lines)

@@ -24,7 +24,7 @@ struct model {
 	struct map mms;	     /* by id: struct mm */
 	struct map pids;     /* of processes with an mm of their own that have not ended; the values say nothing */
 	struct mm *last;     /* most events are of the same mm as the one before */
-	uint64_t processes, events, mm_count, balanced_mms, lost_events, lost_stacks;
+	uint64_t processes, events, mm_count, balanced_mms, lost_events, lost_details, lost_stacks;
 };
 
 struct model *model_new(record_fn fn, void *ctx)
@@ -79,12 +79,15 @@ static struct mm *mm_find(struct model *model, uint64_t id)
 
 static int emit_event(struct model *model, const struct event *event, const struct mm *mm, const struct region *region)
 {
-	struct record record = { .kind = RECORD_EVENT, .event = event };
+	static const struct usage no_level;
+	static const struct region no_region;
+	struct record record;
 
-	if (mm)
-		record.after = *ledger_level(mm->ledger);
-	if (region)
-		record.region = *region;
+	record.kind = RECORD_EVENT;
+	record.event = event;
+	record.after = mm ? *ledger_level(mm->ledger) : no_level;
+	record.region = region ? *region : no_region;
+	record.hidden = false;
 	return model->fn(model->ctx, &record);
 }
 
@@ -216,7 +219,7 @@ int model_feed(struct model *model, const struct event *event)
 		process_ended(model, event->pid);
 		return emit_event(model, event, mm_find(model, event->mm), NULL);
 	case EVENT_LOST:
-		model->lost_events += event->lost.records;
+		*(event->lost.detail ? &model->lost_details : &model->lost_events) += event->lost.records;
 		return emit_event(model, event, mm_find(model, event->mm), NULL);
 	}
 	return -EINVAL;
@@ -239,6 +242,7 @@ void model_count(const struct model *model, struct record_end *end)
 	end->mms = model->mm_count;
 	end->balanced_mms = model->balanced_mms;
 	end->lost_events = model->lost_events;
+	end->lost_details = model->lost_details;
 	end->lost_stacks = model->lost_stacks;
 	end->unnamed = model->names ? names_unanswered(model->names) : 0;
 }

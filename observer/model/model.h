@@ -25,7 +25,7 @@ int model_feed(struct model *model, const struct event *event);
  * in *@ret_event, to be shown in its place. What has no names, or no call chain, is copied as it is. 0 or -ENOMEM. */
 int model_name(struct model *model, const struct event *event, struct event *ret_event);
 
-/* Fills the counts of @end (processes, events, mms, balanced_mms, lost_events, lost_stacks), leaving the rest of it alone. */
+/* Fills the counts of @end (processes, events, mms, balanced_mms, lost_events, lost_details, lost_stacks), leaving the rest of it alone. */
 void model_count(const struct model *model, struct record_end *end);
 
 /* Memory now of all watched mms together: for tests and live views. */

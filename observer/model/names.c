@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 /* When names, or the call chains made of them, take more memory than that, all are forgotten. */
@@ -209,9 +208,9 @@ static int note_change(struct names_mm *mm, const struct event *event, const str
 
 	if (change->cause != CAUSE_SYSCALL || !change->call || !change->has_ret || change->ret < 0 || change->folded)
 		return 0;
-	if (!strcmp(change->name, "mmap"))
+	if (change->call->id == CALL_MMAP)
 		start = (uint64_t)change->ret;
-	else if (strcmp(change->name, "mprotect") != 0 && strcmp(change->name, "pkey_mprotect") != 0)
+	else if (change->call->id != CALL_MPROTECT && change->call->id != CALL_PKEY_MPROTECT)
 		return 0;
 	if (!(prot & PROT_EXEC) || !bytes || start + bytes < start)
 		return 0;

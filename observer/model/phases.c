@@ -38,10 +38,15 @@ static int reserve_line(struct phases *phases, unsigned int index)
 	if (phases->line_count == phases->line_size) {
 		unsigned int size = phases->line_size ? phases->line_size * 2 : 8;
 		struct ledger_line *lines = reallocarray(phases->lines, size, sizeof(*lines));
+		unsigned int *wholes;
 
 		if (!lines)
 			return -ENOMEM;
 		phases->lines = lines;
+		wholes = reallocarray(phases->wholes, size, sizeof(*wholes));
+		if (!wholes)
+			return -ENOMEM;
+		phases->wholes = wholes;
 		phases->line_size = size;
 	}
 	if (index >= phases->line_of_size) {
@@ -81,20 +86,19 @@ int phases_begin(struct phases *phases, uint64_t start_ns)
 
 int phases_add(struct phases *phases, unsigned int index, const char *name, const struct event_change *change)
 {
-	unsigned int last = phases->count - 1;
-	unsigned int at;
+	unsigned int first = phases->first[phases->count - 1];
+	unsigned int at = index < phases->line_of_size ? phases->line_of[index] : 0;
 
-	if (reserve_line(phases, index))
-		return -ENOMEM;
-	at = phases->line_of[index];
 	/* An index left by an earlier phase lies before this phase's first line. */
-	if (at <= phases->first[last]) {
+	if (at <= first) {
+		if (reserve_line(phases, index))
+			return -ENOMEM;
+		phases->wholes[phases->line_count] = index;
 		phases->lines[phases->line_count++] = (struct ledger_line){ .cause = change->cause, .name = name };
 		at = phases->line_count;
 		phases->line_of[index] = at;
 	}
 	ledger_line_add(&phases->lines[at - 1], change);
-	books_add(&phases->phases[last].delta, &change->delta);
 	return 0;
 }
 
@@ -132,14 +136,26 @@ const struct ledger_phase *phases_view(struct phases *phases, uint64_t now_ns, c
 
 	for (unsigned int i = 0; i < phases->count; i++) {
 		unsigned int end = i < last ? phases->first[i + 1] : phases->line_count;
+		struct ledger_phase *phase = &phases->phases[i];
 
-		phases->phases[i].line_count = end - phases->first[i];
-		phases->phases[i].lines = phases->phases[i].line_count ? phases->lines + phases->first[i] : NULL;
+		phase->line_count = end - phases->first[i];
+		phase->lines = phase->line_count ? phases->lines + phases->first[i] : NULL;
+		phase->delta = (struct usage){ 0 };
+		for (unsigned int line = phases->first[i]; line < end; line++) {
+			ledger_line_sum(&phases->lines[line]);
+			books_add(&phase->delta, &phases->lines[line].delta);
+		}
 	}
 	phases->phases[last].end_ns = now_ns;
 	phases->phases[last].closing = *level;
 	name_last(phases);
 	return phases->phases;
+}
+
+void phases_merge(const struct phases *phases, struct ledger_line *lines)
+{
+	for (unsigned int i = 0; i < phases->line_count; i++)
+		ledger_line_merge(&lines[phases->wholes[i]], &phases->lines[i]);
 }
 
 void phases_free(struct phases *phases)
@@ -149,6 +165,7 @@ void phases_free(struct phases *phases)
 	free(phases->phases);
 	free(phases->first);
 	free(phases->lines);
+	free(phases->wholes);
 	free(phases->line_of);
 	*phases = (struct phases){ .phases = NULL };
 }

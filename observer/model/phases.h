@@ -10,7 +10,8 @@ struct phases {
 	struct ledger_phase *phases; /* their lines are set by phases_view() */
 	unsigned int *first;	     /* index into lines of each phase's first */
 	unsigned int count, size;
-	struct ledger_line *lines; /* of all phases, one phase after the other */
+	struct ledger_line *lines; /* of all phases, one phase after the other; their sums are made by phases_view() */
+	unsigned int *wholes;	   /* for each, the index of the ledger's line that it is a part of */
 	unsigned int line_count, line_size;
 	unsigned int *line_of; /* by index into the ledger's lines: 1 + index into lines, of some phase or 0 */
 	unsigned int line_of_size;
@@ -28,6 +29,9 @@ int phases_cut(struct phases *phases, uint64_t now_ns, const char *name, const s
 
 /* Ends the last phase and returns all of them, phases->count; they are valid until the next change. */
 const struct ledger_phase *phases_view(struct phases *phases, uint64_t now_ns, const struct usage *level);
+
+/* Enters what all phases have entered in the ledger's lines, which have nothing entered yet. */
+void phases_merge(const struct phases *phases, struct ledger_line *lines);
 
 /* Frees what they hold: as new. */
 void phases_free(struct phases *phases);

@@ -91,8 +91,9 @@ struct record_end {
 	int code, signal; /* of CMD */
 	uint64_t processes, events, mms, balanced_mms;
 	uint64_t lost_events;
-	uint64_t lost_stacks; /* rows whose call chain did not arrive */
-	uint64_t unnamed;     /* addresses of call chains whose files could not be read for their names */
+	uint64_t lost_details; /* records that did not arrive and are no part of the books */
+	uint64_t lost_stacks;  /* rows whose call chain did not arrive */
+	uint64_t unnamed;      /* addresses of call chains whose files could not be read for their names */
 };
 
 struct record {
@@ -110,8 +111,8 @@ struct record {
 	};
 };
 
-/* Takes one record; returns 0 or -errno. */
-typedef int (*record_fn)(void *ctx, const struct record *record);
+/* Takes one record, which it may change; returns 0 or -errno. */
+typedef int (*record_fn)(void *ctx, struct record *record);
 
 /* The name that outputs use: "heap", "anon", ...; NULL for REGION_NONE. Static. */
 const char *region_kind_name(enum region_kind kind);

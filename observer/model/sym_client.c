@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "model/sym_client.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "model/sym_debuginfod.h"
 #include "model/sym_worker.h"
@@ -13,7 +14,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* How often the reader may die of one object. */
@@ -271,10 +271,7 @@ static int try_query(struct sym_client *client, struct query *query)
 
 static uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 /* Asks for each item alone, so that only the one is lost that the reader dies of. 0 or -errno. */

@@ -287,9 +287,9 @@ static bool starts_thread(const struct event_change *change)
 {
 	if (change->cause != CAUSE_SYSCALL || !change->call || !(change->call->flags & MEMCALL_LIFE))
 		return false;
-	if (!strcmp(change->name, "clone"))
+	if (change->call->id == CALL_CLONE)
 		return !change->has_ret || (change->args[0] & CLONE_VM);
-	return !strcmp(change->name, "clone3");
+	return change->call->id == CALL_CLONE3;
 }
 
 int vmap_apply(struct vmap *vmap, int32_t tid, const struct event_change *change, struct region *ret_region)

@@ -2,9 +2,10 @@
 /* From a row to what it does to the address space. Nothing here looks at the state. */
 #include "model/vmap_op.h"
 
+#include "event/memcalls.h"
+
 #include <errno.h>
 #include <linux/mman.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -242,79 +243,63 @@ static int decode_shadow_stack(const struct event_change *change, uint64_t page_
 	return 0;
 }
 
-/* Sorted by name. Not here: calls that change no mapping of the caller's, or none by address (mlockall). */
-static const struct decoder {
-	const char *name;
-	int (*decode)(const struct event_change *change, uint64_t page_bytes, struct vmap_op *op);
-} decoders[] = {
-	{ "brk", decode_brk },
-	{ "madvise", decode_madvise },
-	{ "map_shadow_stack", decode_shadow_stack },
-	{ "mlock", decode_range },
-	{ "mlock2", decode_range },
-	{ "mmap", decode_mmap },
-	{ "mprotect", decode_mprotect },
-	{ "mremap", decode_mremap },
-	{ "mseal", decode_range },
-	{ "munlock", decode_range },
-	{ "munmap", decode_munmap },
-	{ "pkey_mprotect", decode_mprotect },
-	{ "remap_file_pages", decode_remap_file_pages },
-	{ "shmat", decode_shmat },
-	{ "shmdt", decode_shmdt },
+/* Not here: calls that change no mapping of the caller's, or none by address (mlockall). */
+static int (*const decoders[CALL_COUNT])(const struct event_change *change, uint64_t page_bytes, struct vmap_op *op) = {
+	[CALL_BRK] = decode_brk,
+	[CALL_MADVISE] = decode_madvise,
+	[CALL_MAP_SHADOW_STACK] = decode_shadow_stack,
+	[CALL_MLOCK] = decode_range,
+	[CALL_MLOCK2] = decode_range,
+	[CALL_MMAP] = decode_mmap,
+	[CALL_MPROTECT] = decode_mprotect,
+	[CALL_MREMAP] = decode_mremap,
+	[CALL_MSEAL] = decode_range,
+	[CALL_MUNLOCK] = decode_range,
+	[CALL_MUNMAP] = decode_munmap,
+	[CALL_PKEY_MPROTECT] = decode_mprotect,
+	[CALL_REMAP_FILE_PAGES] = decode_remap_file_pages,
+	[CALL_SHMAT] = decode_shmat,
+	[CALL_SHMDT] = decode_shmdt,
 };
-
-static int compare_name(const void *name, const void *entry)
-{
-	const struct decoder *decoder = entry;
-
-	return strcmp(name, decoder->name);
-}
 
 static int decode_syscall(const struct event_change *change, uint64_t page_bytes, struct vmap_op *op)
 {
-	const struct decoder *decoder;
-
-	if (!change->has_ret || !change->call)
+	if (!change->has_ret || !change->call || !decoders[change->call->id])
 		return 0;
-	decoder = bsearch(change->name, decoders, sizeof(decoders) / sizeof(decoders[0]), sizeof(decoders[0]),
-			  compare_name);
-	return decoder ? decoder->decode(change, page_bytes, op) : 0;
+	return decoders[change->call->id](change, page_bytes, op);
 }
 
 int op_decode(const struct event_change *change, uint64_t page_bytes, struct vmap_op *ret_op)
 {
-	struct vmap_op op = { .kind = OP_NONE, .order = change->order, .virt = change->delta.virt };
+	struct vmap_op *op = ret_op;
 	int err = 0;
 
+	*op = (struct vmap_op){ .kind = OP_NONE, .order = change->order, .virt = change->delta.virt };
 	switch (change->cause) {
 	case CAUSE_SYSCALL:
-		err = decode_syscall(change, page_bytes, &op);
+		err = decode_syscall(change, page_bytes, op);
 		break;
 	case CAUSE_FAULT:
 	case CAUSE_KERNEL_FAULT:
-		op.clip = true;
-		(void)range_of(change->addr, change->len, page_bytes, &op.start, &op.end);
-		if (op.virt > 0)
-			op.kind = OP_GROW;
+		op->clip = true;
+		(void)range_of(change->addr, change->len, page_bytes, &op->start, &op->end);
+		if (op->virt > 0)
+			op->kind = OP_GROW;
 		break;
 	case CAUSE_KERNEL:
-		op.clip = true;
-		(void)range_of(change->addr, change->len, page_bytes, &op.start, &op.end);
+		op->clip = true;
+		(void)range_of(change->addr, change->len, page_bytes, &op->start, &op->end);
 		break;
 	case CAUSE_FORK:
 	case CAUSE_EXEC:
 	case CAUSE_EXIT:
 		break;
 	}
-	if (err)
-		return err;
-	if (op.kind == OP_MAP || op.kind == OP_ATTACH) {
-		op.fill.start = op.start;
-		op.fill.end = op.end;
+	if (op->kind == OP_MAP || op->kind == OP_ATTACH) {
+		op->fill.start = op->start;
+		op->fill.end = op->end;
 	}
-	*ret_op = op;
-	return 0;
+	return err;
 }
 
 int op_decode_vma(const struct event_vma *vma, uint64_t page_bytes, struct vmap_op *ret_op)

@@ -4,48 +4,66 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int space_replace(struct space *space, uint64_t start, uint64_t end, struct node *with)
+/* Room for what a change displaces, where that is kept, and for two nodes. 0 or -ENOMEM. */
+static int reserve(struct space *space, struct saved **ret_saved)
 {
-	struct node *low, *mid, *high;
 	struct saved *saved = NULL;
 
-	if (space->saved)
+	if (tree_reserve(&space->pool, 2))
+		return -ENOMEM;
+	if (space->saved) {
 		saved = malloc(sizeof(*saved));
-	if (tree_reserve(&space->pool, 2) || (space->saved && !saved)) {
+		if (!saved)
+			return -ENOMEM;
+	}
+	*ret_saved = saved;
+	return 0;
+}
+
+/* Keeps in @saved that [@start, @end) held @content before; frees it where there is none. */
+static void displace(struct space *space, struct saved *saved, uint64_t start, uint64_t end, struct node *content)
+{
+	if (!saved) {
+		tree_free(&space->pool, content);
+		return;
+	}
+	*saved = (struct saved){ .next = *space->saved, .start = start, .end = end, .content = content };
+	*space->saved = saved;
+}
+
+int space_replace(struct space *space, uint64_t start, uint64_t end, struct node *with)
+{
+	struct node *low, *mid = NULL, *high;
+	struct saved *saved;
+
+	if (reserve(space, &saved)) {
 		tree_free(&space->pool, with);
-		free(saved);
 		return -ENOMEM;
 	}
-	tree_split(&space->pool, space->root, start, &low, &mid);
-	tree_split(&space->pool, mid, end, &mid, &high);
-	space->root = tree_weld(&space->pool, tree_weld(&space->pool, low, with), high);
-	if (!saved) {
-		tree_free(&space->pool, mid);
-		return 0;
+	if (with || !tree_cut(&space->pool, &space->root, start, end, saved ? &mid : NULL)) {
+		tree_split(&space->pool, space->root, start, &low, &mid);
+		tree_split(&space->pool, mid, end, &mid, &high);
+		space->root = tree_weld(&space->pool, tree_weld(&space->pool, low, with), high);
 	}
-	*saved = (struct saved){ .next = *space->saved, .start = start, .end = end, .content = mid };
-	*space->saved = saved;
+	displace(space, saved, start, end, mid);
 	return 0;
 }
 
 int space_map(struct space *space, const struct piece *piece)
 {
 	struct node *with = NULL;
+	struct saved *saved;
 
+	if (reserve(space, &saved))
+		return -ENOMEM;
+	if (tree_extend(space->root, piece)) {
+		displace(space, saved, piece->start, piece->end, NULL);
+		return 0;
+	}
+	free(saved);
 	if (tree_append(&space->pool, &with, piece))
 		return -ENOMEM;
 	return space_replace(space, piece->start, piece->end, with);
-}
-
-void piece_clip(struct piece *piece, uint64_t start, uint64_t end)
-{
-	if (piece->start < start) {
-		if (piece->file)
-			piece->offset += start - piece->start;
-		piece->start = start;
-	}
-	if (piece->end > end)
-		piece->end = end;
 }
 
 int space_edit(struct space *space, uint64_t start, uint64_t end, piece_fn fn, const void *ctx)

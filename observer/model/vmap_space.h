@@ -43,9 +43,6 @@ int space_restore(struct space *space, struct saved **saved);
 /* Frees *@saved and empties it. */
 void space_forget(struct space *space, struct saved **saved);
 
-/* Cuts the piece to what of it lies in [@start, @end), which it must touch. */
-void piece_clip(struct piece *piece, uint64_t start, uint64_t end);
-
 /* @value up to the next page boundary; @value must be below SPACE_END. */
 static inline uint64_t space_page_up(const struct space *space, uint64_t value)
 {

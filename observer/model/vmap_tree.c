@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* A treap: a search tree by address that is a heap by random priority, which keeps it O(log n) deep whatever the order
- * of insertions. Splitting and welding are the only two ways in which one changes, so sums need care in few places. */
+ * of insertions. Any change can be made by splitting and welding; most are of one piece that gets longer or shorter at one
+ * end, which is done in its place. */
 #include "model/vmap_tree.h"
 
 #include <errno.h>
@@ -12,8 +13,6 @@
 struct node {
 	struct piece piece;
 	struct node *left, *right;
-	uint64_t bytes;	 /* of the subtree */
-	uint32_t pieces; /* of the subtree */
 	uint32_t priority;
 };
 
@@ -91,9 +90,7 @@ static struct node *node_take(struct tree_pool *pool, const struct piece *piece)
 
 	pool->spare = node->right;
 	pool->spare_count--;
-	*node = (struct node){
-		.piece = *piece, .bytes = piece->end - piece->start, .pieces = 1, .priority = next_priority(pool)
-	};
+	*node = (struct node){ .piece = *piece, .priority = next_priority(pool) };
 	vmap_file_get(node->piece.file);
 	return node;
 }
@@ -109,57 +106,49 @@ static void node_drop(struct tree_pool *pool, struct node *node)
 
 uint64_t tree_bytes(const struct node *root)
 {
-	return root ? root->bytes : 0;
+	return root ? root->piece.end - root->piece.start + tree_bytes(root->left) + tree_bytes(root->right) : 0;
 }
 
 unsigned int tree_pieces(const struct node *root)
 {
-	return root ? root->pieces : 0;
-}
-
-static void node_sum(struct node *node)
-{
-	node->bytes = node->piece.end - node->piece.start + tree_bytes(node->left) + tree_bytes(node->right);
-	node->pieces = 1 + tree_pieces(node->left) + tree_pieces(node->right);
+	return root ? 1 + tree_pieces(root->left) + tree_pieces(root->right) : 0;
 }
 
 /* Parts the tree between two pieces: those that begin below @at, and the others. */
 static void part(struct node *root, uint64_t at, struct node **ret_low, struct node **ret_high)
 {
-	if (!root) {
-		*ret_low = NULL;
-		*ret_high = NULL;
-	} else if (root->piece.start >= at) {
-		struct node *high_left;
-
-		part(root->left, at, ret_low, &high_left);
-		root->left = high_left;
-		if (*ret_low) /* else nothing has left it */
-			node_sum(root);
-		*ret_high = root;
-	} else {
-		struct node *low_right;
-
-		part(root->right, at, &low_right, ret_high);
-		root->right = low_right;
-		if (*ret_high)
-			node_sum(root);
-		*ret_low = root;
+	while (root) {
+		if (root->piece.start >= at) {
+			*ret_high = root;
+			ret_high = &root->left;
+			root = root->left;
+		} else {
+			*ret_low = root;
+			ret_low = &root->right;
+			root = root->right;
+		}
 	}
+	*ret_low = NULL;
+	*ret_high = NULL;
 }
 
 static struct node *join(struct node *low, struct node *high)
 {
-	if (!low || !high)
-		return low ? low : high;
-	if (low->priority >= high->priority) {
-		low->right = join(low->right, high);
-		node_sum(low);
-		return low;
+	struct node *root, **at = &root;
+
+	while (low && high) {
+		if (low->priority >= high->priority) {
+			*at = low;
+			at = &low->right;
+			low = low->right;
+		} else {
+			*at = high;
+			at = &high->left;
+			high = high->left;
+		}
 	}
-	high->left = join(low, high->left);
-	node_sum(high);
-	return high;
+	*at = low ? low : high;
+	return root;
 }
 
 static bool same_file(const struct vmap_file *a, const struct vmap_file *b)
@@ -167,6 +156,17 @@ static bool same_file(const struct vmap_file *a, const struct vmap_file *b)
 	if (a == b || !a || !b)
 		return a == b;
 	return a->named && b->named && a->inode == b->inode && !strcmp(a->path, b->path);
+}
+
+void piece_clip(struct piece *piece, uint64_t start, uint64_t end)
+{
+	if (piece->start < start) {
+		if (piece->file)
+			piece->offset += start - piece->start;
+		piece->start = start;
+	}
+	if (piece->end > end)
+		piece->end = end;
 }
 
 /* Whether nothing parts the two but their ranges. */
@@ -177,28 +177,16 @@ static bool continues(const struct piece *low, const struct piece *high)
 	       (!low->file || low->offset + (low->end - low->start) == high->offset);
 }
 
-static const struct piece *last_piece(const struct node *root)
+static struct piece *last_piece(struct node *root)
 {
 	while (root && root->right)
 		root = root->right;
 	return root ? &root->piece : NULL;
 }
 
-/* Moves the last piece's end to @end. */
-static void last_resize(struct node *root, uint64_t end)
-{
-	uint64_t more = end - last_piece(root)->end;
-
-	for (; root->right; root = root->right)
-		root->bytes += more;
-	root->bytes += more;
-	root->piece.end = end;
-}
-
 void tree_split(struct tree_pool *pool, struct node *root, uint64_t at, struct node **ret_low, struct node **ret_high)
 {
-	const struct piece *last;
-	struct piece upper;
+	struct piece *last, upper;
 
 	part(root, at, ret_low, ret_high);
 	last = last_piece(*ret_low);
@@ -210,41 +198,131 @@ void tree_split(struct tree_pool *pool, struct node *root, uint64_t at, struct n
 		upper.offset += at - last->start;
 	/* The cut-off part gets a priority of its own, or the parts of one large mapping would form a list. */
 	*ret_high = join(node_take(pool, &upper), *ret_high);
-	last_resize(*ret_low, at);
+	last->end = at;
 }
 
 /* Takes the first piece out of @root, which is not empty. */
 static struct node *first_drop(struct tree_pool *pool, struct node *root)
 {
-	struct node *right = root->right;
+	struct node **at = &root, *first;
 
-	if (root->left) {
-		root->left = first_drop(pool, root->left);
-		node_sum(root);
-		return root;
-	}
-	node_drop(pool, root);
-	return right;
+	while ((*at)->left)
+		at = &(*at)->left;
+	first = *at;
+	*at = first->right;
+	node_drop(pool, first);
+	return root;
 }
 
 struct node *tree_weld(struct tree_pool *pool, struct node *low, struct node *high)
 {
 	const struct piece *first = tree_find(high, 0);
-	const struct piece *last = last_piece(low);
+	struct piece *last = last_piece(low);
 
 	if (first && last && continues(last, first)) {
-		last_resize(low, first->end);
+		last->end = first->end;
 		high = first_drop(pool, high);
 	}
 	return join(low, high);
 }
 
+bool tree_extend(struct node *root, const struct piece *piece)
+{
+	struct piece *low = NULL, *high = NULL;
+	bool at_low, at_high;
+
+	while (root) {
+		if (root->piece.start >= piece->end) {
+			high = &root->piece;
+			root = root->left;
+		} else if (root->piece.end <= piece->start) {
+			low = &root->piece;
+			root = root->right;
+		} else {
+			return false;
+		}
+	}
+	at_low = low && continues(low, piece);
+	at_high = high && continues(piece, high);
+	if (at_low == at_high)
+		return false;
+	if (at_low) {
+		low->end = piece->end;
+	} else {
+		high->start = piece->start;
+		high->offset = piece->offset;
+	}
+	return true;
+}
+
+/* The place of the piece at @addr, or else of the first above it; NULL if there is none. */
+static struct node **find_place(struct node **root, uint64_t addr)
+{
+	struct node **found = NULL;
+
+	while (*root) {
+		if ((*root)->piece.end <= addr) {
+			root = &(*root)->right;
+			continue;
+		}
+		found = root;
+		root = &(*root)->left;
+	}
+	return found;
+}
+
+/* Takes out the whole piece at @place. */
+static struct node *place_drop(struct tree_pool *pool, struct node **place, bool keep)
+{
+	struct node *node = *place;
+
+	*place = join(node->left, node->right);
+	node->left = node->right = NULL;
+	if (keep)
+		return node;
+	node_drop(pool, node);
+	return NULL;
+}
+
+/* Takes out of @piece what one of its ends is. */
+static struct node *piece_cut(struct tree_pool *pool, struct piece *piece, uint64_t start, uint64_t end, bool keep)
+{
+	struct piece cut = *piece;
+
+	if (piece->start == start)
+		piece_clip(piece, end, piece->end);
+	else
+		piece->end = start;
+	if (!keep)
+		return NULL;
+	piece_clip(&cut, start, end);
+	return node_take(pool, &cut);
+}
+
+bool tree_cut(struct tree_pool *pool, struct node **root, uint64_t start, uint64_t end, struct node **ret_cut)
+{
+	struct node **place = find_place(root, start), *cut = NULL;
+	struct piece *piece = place ? &(*place)->piece : NULL;
+
+	if (piece && piece->start < end) {
+		bool from_start = piece->start == start, to_end = piece->end == end;
+
+		if (piece->start > start || piece->end < end || (!from_start && !to_end))
+			return false;
+		cut = from_start && to_end ? place_drop(pool, place, ret_cut)
+					   : piece_cut(pool, piece, start, end, ret_cut);
+	}
+	if (ret_cut)
+		*ret_cut = cut;
+	return true;
+}
+
 int tree_append(struct tree_pool *pool, struct node **root, const struct piece *piece)
 {
-	const struct piece *last = last_piece(*root);
+	struct piece *last = last_piece(*root);
 
 	if (last && continues(last, piece)) {
-		last_resize(*root, piece->end);
+		last->end = piece->end;
 		return 0;
 	}
 	if (tree_reserve(pool, 1))

@@ -45,6 +45,9 @@ struct piece {
 	uint8_t kind;  /* enum region_kind; REGION_ANON for what its place alone makes a heap or an arena */
 };
 
+/* Cuts @piece to what of it lies in [@start, @end), which is something. */
+void piece_clip(struct piece *piece, uint64_t start, uint64_t end);
+
 struct node;
 
 /* Nodes not in use, and where priorities come from. Zero-initialise, then set the seed: to something that the observed
@@ -68,6 +71,13 @@ void tree_split(struct tree_pool *pool, struct node *root, uint64_t at, struct n
 /* One tree of two; all of @low is below all of @high. The two pieces at the seam become one if nothing parts them. */
 struct node *tree_weld(struct tree_pool *pool, struct node *low, struct node *high);
 
+/* Maps @piece where that makes one piece of the tree longer, and nothing else: false where it does not, with nothing changed. */
+bool tree_extend(struct node *root, const struct piece *piece);
+
+/* Takes [@start, @end) out of the tree where that drops one piece, shortens it at one end or finds nothing: into *@ret_cut, for
+ * which it needs one reserved node, or, where that is NULL, away. False where it does not, with nothing changed. */
+bool tree_cut(struct tree_pool *pool, struct node **root, uint64_t start, uint64_t end, struct node **ret_cut);
+
 /* Adds a copy of @piece behind all of *@root, taking a reference of its file. 0 or -ENOMEM with nothing changed. */
 int tree_append(struct tree_pool *pool, struct node **root, const struct piece *piece);
 
@@ -77,10 +87,10 @@ int tree_copy(struct tree_pool *pool, const struct node *root, uint8_t without_f
 /* The piece at @addr, or else the first above it; NULL if there is none. Valid until the tree changes. */
 const struct piece *tree_find(const struct node *root, uint64_t addr);
 
-/* The sum of the pieces' lengths. O(1). */
+/* The sum of the pieces' lengths. O(n). */
 uint64_t tree_bytes(const struct node *root);
 
-/* The number of pieces. O(1). */
+/* The number of pieces. O(n). */
 unsigned int tree_pieces(const struct node *root);
 
 /* Frees all nodes, to the pool as far as it wants them; NULL is legal. */

@@ -97,11 +97,16 @@ void headtext_add_end(struct buf *buf, const struct textstyle *style, const stru
 		buf_add_str(buf, "; ");
 		add_counted(buf, end->lost_events, "record lost", "records lost");
 	}
+	if (end->lost_details) {
+		buf_add_str(buf, "; ");
+		add_counted(buf, end->lost_details, "detail lost", "details lost");
+	}
 	if (end->lost_stacks) {
 		buf_add_str(buf, "; ");
 		add_counted(buf, end->lost_stacks, "call chain lost", "call chains lost");
-		buf_add_str(buf, " (a larger --ring may keep them)");
 	}
+	if (end->lost_details || end->lost_stacks)
+		buf_add_str(buf, " (a larger --ring may keep them)");
 	if (end->unnamed) {
 		buf_add_str(buf, "; ");
 		add_counted(buf, end->unnamed, "address without a name: its file is broken or takes too long",

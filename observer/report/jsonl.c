@@ -247,6 +247,8 @@ static bool write_event(struct buf *line, const struct record *record)
 		add_who(line, "lost", event);
 		json_u64(line, "records", event->lost.records);
 		json_str(line, "what", event->lost.what);
+		json_bool(line, "detail", event->lost.detail);
+		json_bool(line, "books", event->lost.books);
 		return true;
 	case EVENT_MM_OPEN:
 	case EVENT_MM_CLOSE:
@@ -324,6 +326,7 @@ static void write_end(struct buf *line, const struct record_end *end)
 	json_u64(line, "mms", end->mms);
 	json_u64(line, "balanced_mms", end->balanced_mms);
 	json_u64(line, "lost_events", end->lost_events);
+	json_u64(line, "lost_details", end->lost_details);
 	json_u64(line, "lost_stacks", end->lost_stacks);
 	json_u64(line, "unnamed", end->unnamed);
 }

@@ -350,7 +350,7 @@ static int write_lost(struct text *text, const struct event *event)
 	buf_addf(&text->line, "LOST %llu record%s (", (unsigned long long)event->lost.records,
 		 event->lost.records == 1 ? "" : "s");
 	escape_text(&text->line, event->lost.what, text->style.escape);
-	buf_add_str(&text->line, "); the totals stay exact");
+	buf_add_str(&text->line, event->lost.books ? ")" : "); the totals stay exact");
 	text_color_end(&text->line, &text->style, COLOR_ERROR);
 	return write_note(text);
 }

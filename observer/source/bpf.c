@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The eBPF source: programs on tracepoints, their ring buffer, and what stands beside it. */
+#include "base/clock.h"
 #include "base/procfs.h"
 #include "bpf/wire.h"
 #include "source/bpf_decode.h"
 #include "source/bpf_enter.h"
 #include "source/bpf_kernel.h"
 #include "source/bpf_late.h"
+#include "source/bpf_losses.h"
 #include "source/bpf_probe.h"
 #include "source/bpf_stacks.h"
 #include "source/source.h"
@@ -17,7 +19,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* While records come, the ring is looked at this often, and nobody is woken for it unless a program is in a hurry. */
@@ -37,6 +38,7 @@ struct bpf_source {
 	int wake_fd; /* an epoll: readable once each time that the programs wake us */
 	event_fn fn; /* of the look at hand */
 	void *ctx;
+	struct wire_stats told; /* of losses */
 	uint64_t orphan_since_ns;
 	int error; /* of a record's delivery, kept over libbpf's loop */
 	bool busy; /* the last look found records */
@@ -45,14 +47,6 @@ struct bpf_source {
 static struct bpf_source *bpf_of(struct source *source)
 {
 	return (struct bpf_source *)source;
-}
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* 1 where the record was one of stacks, and is done with; 0 where not; -errno. */
@@ -141,10 +135,16 @@ static bool all_gone(struct bpf_source *bpf)
 		return false;
 	if (stats->live_mms <= 0)
 		return true;
-	now = monotonic_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	if (!bpf->orphan_since_ns)
 		bpf->orphan_since_ns = now;
 	return now - bpf->orphan_since_ns > ORPHAN_PATIENCE_NS;
+}
+
+/* Says what was left out up to now. */
+static int losses_tell(struct bpf_source *bpf, event_fn fn, void *ctx)
+{
+	return bpf_losses_tell(&bpf_kernel_shared(bpf->side)->stats, &bpf->told, clock_ns(CLOCK_MONOTONIC), fn, ctx);
 }
 
 static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ctx)
@@ -152,7 +152,7 @@ static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ct
 	struct bpf_source *bpf = bpf_of(source);
 	volatile struct wire_shared *shared = bpf_kernel_shared(bpf->side);
 	bool gone = all_gone(bpf);
-	int count;
+	int count, err;
 
 	if (bpf->busy && !gone)
 		wake_wait(bpf, timeout_ms < LOOK_INTERVAL_MS ? timeout_ms : LOOK_INTERVAL_MS);
@@ -160,8 +160,10 @@ static int bpf_poll(struct source *source, int timeout_ms, event_fn fn, void *ct
 	bpf->busy = count > 0;
 	if (count)
 		return count < 0 ? count : 1;
-	if (gone)
-		return -ENODATA;
+	if (gone) {
+		err = losses_tell(bpf, fn, ctx);
+		return err ? err : -ENODATA;
+	}
 	/* Nobody is busy: sleep until the next record, which is asked to wake us. One that came before it saw the wish is
 	 * found by the look in between. */
 	shared->reader_sleeps = 1;
@@ -230,7 +232,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 	bpf->source.ops = &source_bpf;
 	bpf->wake_fd = -1;
 	if (getrandom(&kernel_config.stack_seed, sizeof(kernel_config.stack_seed), GRND_NONBLOCK) < 0)
-		kernel_config.stack_seed = monotonic_ns();
+		kernel_config.stack_seed = clock_ns(CLOCK_MONOTONIC);
 	err = bpf_kernel_load(&kernel_config, &bpf->side, diag);
 	if (err)
 		goto out;
@@ -381,7 +383,7 @@ static int parting_close(struct bpf_source *bpf, struct parting *parting, event_
 {
 	struct wire_pages sum = shadow_sum(bpf, parting->mm);
 	struct event event = { .kind = EVENT_MM_CLOSE,
-			       .ts_ns = monotonic_ns(),
+			       .ts_ns = clock_ns(CLOCK_MONOTONIC),
 			       .pid = (int32_t)parting->mm->pid,
 			       .tid = (int32_t)parting->mm->pid,
 			       .mm = parting->mm->id };
@@ -425,14 +427,14 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 
 		if (!books_read(bpf, parting->key, parting->mm))
 			continue;
-		err = bpf_late_open(bpf->late, parting->mm, monotonic_ns());
+		err = bpf_late_open(bpf->late, parting->mm, clock_ns(CLOCK_MONOTONIC));
 		if (!err)
 			err = bpf_late_settle(bpf->late);
 		if (!err)
 			err = parting_close(bpf, parting, fn, ctx);
 	}
 	partings_free(&partings);
-	return err;
+	return err ? err : losses_tell(bpf, fn, ctx);
 }
 
 static unsigned int bpf_caps(const struct source *source)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/bpf_decode.h"
 
-#include "event/memcalls.h"
+#include "source/bpf_calls.h"
 #include "source/bpf_paths.h"
 
 #include <errno.h>
@@ -19,15 +19,6 @@
 #define VM_HUGETLB   0x400000u
 #define VM_MIXEDMAP  0x10000000u
 
-/* What a row needs to know of its call. */
-struct known_call {
-	const char *name; /* NULL: not looked up yet */
-	const struct memcall *call;
-	int32_t nr;
-	unsigned int args; /* that the call has */
-	bool path;	   /* it is about a file, whose path went ahead */
-};
-
 struct bpf_decode {
 	uint64_t page_size;
 	event_fn fn;
@@ -38,7 +29,7 @@ struct bpf_decode {
 	char held_name[WIRE_COMM]; /* its name, where that is no static string */
 	bool holds;
 	struct bpf_paths paths;
-	struct known_call calls[WIRE_SYSCALLS]; /* by number */
+	struct bpf_calls calls;
 };
 
 struct bpf_decode *bpf_decode_new(uint64_t page_size, event_fn fn, void *ctx)
@@ -100,31 +91,15 @@ static struct event event_of(const struct wire_head *head, enum event_kind kind)
 	return event;
 }
 
-static const struct known_call *call_learn(struct known_call *known, int32_t nr)
-{
-	const struct memcall *call = memcall_by_nr(nr);
-
-	*known = (struct known_call){ .name = syscall_name(nr), .call = call, .nr = nr, .args = call ? 0 : 6 };
-	for (; known->args < 6 && call->args[known->args].role != ARG_NONE; known->args++) {
-		enum arg_role role = call->args[known->args].role;
-
-		known->path |= role == ARG_PATH || role == ARG_FD;
-	}
-	return known;
-}
-
 /* The call that a row names; NULL where it names none. */
-static const struct known_call *call_of(struct bpf_decode *decode, uint32_t cause, int32_t nr)
+static const struct bpf_call *row_call(struct bpf_decode *decode, uint32_t cause, int32_t nr)
 {
-	struct known_call *known = &decode->calls[(uint32_t)nr % WIRE_SYSCALLS];
-
-	if (nr < 0 && cause != WIRE_SYSCALL)
-		return NULL;
-	return known->name && known->nr == nr ? known : call_learn(known, nr);
+	return nr < 0 && cause != WIRE_SYSCALL ? NULL : bpf_call_find(&decode->calls, nr);
 }
 
-/* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name. */
-static void change_name(struct event_change *change, const struct wire_head *head, const struct known_call *call)
+/* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name,
+ * @comm, which outlives the delivery. */
+static void change_name(struct event_change *change, uint32_t cause, const char *comm, const struct bpf_call *call)
 {
 	static const struct {
 		enum cause cause;
@@ -142,8 +117,9 @@ static void change_name(struct event_change *change, const struct wire_head *hea
 		[WIRE_UNKNOWN] = { CAUSE_KERNEL, "unattributed" },
 		[WIRE_TEARDOWN] = { CAUSE_EXIT, "exit" },
 	};
-	uint32_t cause = head->cause < sizeof(known) / sizeof(*known) ? head->cause : WIRE_UNKNOWN;
 
+	if (cause >= sizeof(known) / sizeof(*known))
+		cause = WIRE_UNKNOWN;
 	change->attributed = cause != WIRE_UNKNOWN;
 	change->cause = known[cause].cause;
 	change->name = known[cause].name;
@@ -151,42 +127,23 @@ static void change_name(struct event_change *change, const struct wire_head *hea
 	if (cause == WIRE_SYSCALL || (call && (cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR)))
 		change->name = call->name;
 	else if (cause == WIRE_ACTOR)
-		change->name = head->comm; /* the record outlives the delivery */
+		change->name = comm;
 }
 
-/* What only a call has: the arguments that it takes, the path of its file, its result. */
-static void call_take(struct bpf_decode *decode, const struct wire_change *wire, const struct known_call *call,
-		      struct event_change *change)
+/* What only a call has: the arguments that it takes, of @count at @args, the path of its file, its result. */
+static void call_take(struct bpf_decode *decode, const struct wire_row *row, const uint64_t *args, unsigned int count,
+		      const struct bpf_call *call, struct event *event)
 {
-	memcpy(change->args, wire->args, sizeof(change->args));
-	for (unsigned int i = call->args; i < 6; i++)
-		change->args[i] = 0;
-	change->text = call->path ? bpf_paths_take(&decode->paths, wire->head.tid) : NULL;
-	change->ret = wire->ret;
-	change->has_ret = wire->returned;
-}
+	struct event_change *change = &event->change;
+	bool is_call = change->cause == CAUSE_SYSCALL;
 
-static void call_leave_out(struct event_change *change)
-{
-	memset(change->args, 0, sizeof(change->args));
-	change->text = NULL;
-	change->ret = 0;
-	change->has_ret = false;
-}
-
-/* What a row that is whole has, and one of a call that left RSS alone ends before. */
-static void effect_take(const struct bpf_decode *decode, const struct wire_change *wire, bool whole,
-			struct event_change *change)
-{
-	static const struct wire_pages none;
-	const struct wire_pages *pages = whole ? &wire->delta : &none;
-
-	change->delta = bpf_decode_usage(decode, pages);
-	if (!whole)
-		change->delta.virt = wire->delta.virt * (int64_t)decode->page_size;
-	change->addr = whole ? wire->addr : 0;
-	change->len = whole ? wire->len : 0;
-	change->count = whole ? wire->count : 1;
+	if (!is_call || call->args < count)
+		count = is_call ? call->args : 0;
+	for (unsigned int i = 0; i < 6; i++)
+		change->args[i] = i < count ? args[i] : 0;
+	change->text = is_call && call->path ? bpf_paths_take(&decode->paths, (uint32_t)event->tid) : NULL;
+	change->ret = is_call ? row->ret : 0;
+	change->has_ret = is_call && row->returned;
 }
 
 int bpf_decode_settle(struct bpf_decode *decode)
@@ -229,28 +186,84 @@ static void stack_take(struct bpf_decode *decode, uint64_t id, struct event_chan
 		stack_store_fill(decode->stacks, id, change);
 }
 
-static int change_decode(struct bpf_decode *decode, const struct wire_change *wire, size_t size)
+/* Delivers the row at hand, of which whose it is and its effect are there already. */
+static int row_decode(struct bpf_decode *decode, const struct wire_row *row, const uint64_t *args, unsigned int count)
 {
 	struct event *event = &decode->row;
 	struct event_change *change = &event->change;
-	const struct known_call *call;
+	const struct bpf_call *call = row_call(decode, row->cause, row->nr);
 
-	if (size < WIRE_CALL_BYTES)
-		return -EBADMSG;
-	call = call_of(decode, wire->head.cause, wire->nr);
-	head_take(event, &wire->head);
-	change_name(change, &wire->head, call);
-	effect_take(decode, wire, size >= sizeof(*wire), change);
-	change->order = wire->order;
+	event->ts_ns = row->ts_ns;
+	change_name(change, row->cause, event->comm, call);
+	change->order = row->order;
 	change->folded = 0;
-	if (change->cause == CAUSE_SYSCALL)
-		call_take(decode, wire, call, change);
-	else
-		call_leave_out(change);
-	stack_take(decode, wire->stack, change);
-	if (wire->head.cause == WIRE_ACTOR || wire->head.cause == WIRE_RECLAIM)
+	call_take(decode, row, args, count, call, event);
+	stack_take(decode, row->stack, change);
+	if (row->cause == WIRE_ACTOR || row->cause == WIRE_RECLAIM)
 		return actor_hold(decode, event);
 	return decode->fn(decode->ctx, event);
+}
+
+static int change_decode(struct bpf_decode *decode, const struct wire_change *wire)
+{
+	const struct wire_row row = { .cause = (uint8_t)wire->head.cause,
+				      .returned = wire->returned != 0,
+				      .nr = wire->nr,
+				      .ts_ns = wire->head.ts_ns,
+				      .order = wire->order,
+				      .stack = wire->stack,
+				      .ret = wire->ret };
+	struct event_change *change = &decode->row.change;
+
+	head_take(&decode->row, &wire->head);
+	change->delta = bpf_decode_usage(decode, &wire->delta);
+	change->addr = wire->addr;
+	change->len = wire->len;
+	change->count = wire->count;
+	return row_decode(decode, &row, wire->args, 6);
+}
+
+/* The row at @at of @left bytes, of a thread that is known. Returns how many it takes, or -errno. */
+static int batch_row_decode(struct bpf_decode *decode, const uint8_t *at, size_t left)
+{
+	const struct wire_whole_row *whole = (const void *)at;
+	const struct wire_row *row = &whole->call.row;
+	struct event_change *change = &decode->row.change;
+	struct wire_pages pages = { 0 };
+	bool is_whole;
+	int err;
+
+	if (left < sizeof(*row) || row->bytes > left || row->bytes < sizeof(*row) || row->bytes % 8)
+		return -EBADMSG;
+	is_whole = row->bytes == sizeof(*whole);
+	if (!is_whole && row->bytes > sizeof(struct wire_call_row))
+		return -EBADMSG;
+	pages.virt = row->virt;
+	if (is_whole)
+		memcpy(pages.rss, whole->rss, sizeof(pages.rss));
+	change->delta = bpf_decode_usage(decode, &pages);
+	change->addr = is_whole ? whole->addr : 0;
+	change->len = is_whole ? whole->len : 0;
+	change->count = is_whole ? whole->count : 1;
+	err = row_decode(decode, row, whole->call.args, (row->bytes - (unsigned int)sizeof(*row)) / sizeof(uint64_t));
+	return err ? err : row->bytes;
+}
+
+static int batch_decode(struct bpf_decode *decode, const struct wire_batch *batch, size_t size)
+{
+	uint32_t at = 0;
+
+	if (batch->bytes > size - offsetof(struct wire_batch, data))
+		return -EBADMSG;
+	head_take(&decode->row, &batch->head);
+	while (at < batch->bytes) {
+		int taken = batch_row_decode(decode, batch->data + at, batch->bytes - at);
+
+		if (taken < 0)
+			return taken;
+		at += (uint32_t)taken;
+	}
+	return 0;
 }
 
 /* A row that opens an mm and changes nothing. */
@@ -420,7 +433,7 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 	if (size < sizeof(*head))
 		return -EBADMSG;
 	/* Rows of others may pass what is held; what divides or closes the books may not. */
-	if (head->kind != WIRE_CHANGE && head->kind != WIRE_PATH) {
+	if (head->kind != WIRE_CHANGE && head->kind != WIRE_BATCH && head->kind != WIRE_PATH) {
 		int err = bpf_decode_settle(decode);
 
 		if (err)
@@ -428,7 +441,9 @@ int bpf_decode_record(struct bpf_decode *decode, const void *record, size_t size
 	}
 	switch ((enum wire_kind)head->kind) {
 	case WIRE_CHANGE:
-		return change_decode(decode, record, size);
+		return size >= sizeof(struct wire_change) ? change_decode(decode, record) : -EBADMSG;
+	case WIRE_BATCH:
+		return size >= offsetof(struct wire_batch, data) ? batch_decode(decode, record, size) : -EBADMSG;
 	case WIRE_OPEN:
 		return size >= offsetof(struct wire_open, text) ? open_decode(decode, record, size) : -EBADMSG;
 	case WIRE_CLOSE:
@@ -459,7 +474,7 @@ int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, 
 
 	memcpy(head.comm, key->comm, sizeof(head.comm));
 	event = event_of(&head, EVENT_CHANGE);
-	change_name(&event.change, &head, call_of(decode, key->cause, key->nr));
+	change_name(&event.change, key->cause, event.comm, row_call(decode, key->cause, key->nr));
 	event.change.delta = bpf_decode_usage(decode, &fold->delta);
 	event.change.count = fold->count;
 	event.change.folded = fold->rows;

@@ -118,7 +118,8 @@ static bool is_wanted(const struct bpf_kernel_side *side, const char *tracepoint
 
 	if (!strcmp(tracepoint, "sys_enter"))
 		return announced;
-	return !announced || (strcmp(tracepoint, "sched_switch") != 0 && strcmp(tracepoint, "sched_waking") != 0);
+	return !announced || (strcmp(tracepoint, "sched_switch") != 0 && strcmp(tracepoint, "sched_waking") != 0 &&
+			      strcmp(tracepoint, "hrtimer_expire_entry") != 0);
 }
 
 static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)

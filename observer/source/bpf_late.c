@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/bpf_late.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* What was delivered of one fold. */
 struct seen_fold {
@@ -31,6 +31,8 @@ struct bpf_late {
 	struct wire_grave *graves; /* noticed, not settled */
 	size_t grave_count, grave_room;
 	uint64_t graves_seen, folds_seen;
+	bool skipped; /* the last look at the folds found some of an mm that was not known */
+	bool stale;   /* it may be known since then */
 	int folds_fd, graves_fd;
 };
 
@@ -103,7 +105,14 @@ static int mm_known(struct bpf_late *late, uint64_t mm)
 	err = map_put(&late->known, mm, known);
 	if (err)
 		free(known);
+	late->stale |= late->skipped;
 	return err;
+}
+
+/* Whether a look at the folds would find more than the last one. */
+static bool folds_changed(const struct bpf_late *late)
+{
+	return late->stale || bpf_kernel_shared(late->side)->stats.folded_rows != late->folds_seen;
 }
 
 static void mm_forget(struct bpf_late *late, uint64_t mm)
@@ -146,7 +155,7 @@ int bpf_late_record(struct bpf_late *late, const void *record, size_t size)
 	}
 	if (head->kind != WIRE_CLOSE || size < sizeof(struct wire_close))
 		return bpf_decode_record(late->decode, record, size);
-	if (bpf_kernel_shared(late->side)->stats.folded_rows == late->folds_seen) {
+	if (!folds_changed(late)) {
 		mm_forget(late, head->mm);
 		return bpf_decode_record(late->decode, record, size);
 	}
@@ -156,14 +165,6 @@ int bpf_late_record(struct bpf_late *late, const void *record, size_t size)
 	if (!err)
 		memcpy(&late->closes[late->close_count++], record, sizeof(*late->closes));
 	return err;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static struct seen_fold *seen_find(struct known_mm *known, const struct wire_fold_key *key)
@@ -189,6 +190,7 @@ static int fold_deliver(struct bpf_late *late, const struct wire_fold_key *key, 
 	struct wire_fold now, gain;
 	struct seen_fold *fold;
 
+	late->skipped |= !known;
 	if (!known || bpf_map_lookup_elem(late->folds_fd, key, &now))
 		return 0;
 	fold = seen_find(known, key);
@@ -210,9 +212,10 @@ static int fold_deliver(struct bpf_late *late, const struct wire_fold_key *key, 
 static int folds_drain(struct bpf_late *late)
 {
 	struct wire_fold_key key, next, *previous = NULL;
-	uint64_t ts_ns = now_ns();
+	uint64_t ts_ns = clock_ns(CLOCK_MONOTONIC);
 	int err = 0;
 
+	late->skipped = late->stale = false;
 	while (!err && !bpf_map_get_next_key(late->folds_fd, previous, &next)) {
 		/* A key that ended is deleted only once the walk has passed it. */
 		if (previous && map_get(&late->ending, previous->mm))
@@ -248,7 +251,7 @@ int bpf_late_settle(struct bpf_late *late)
 	uint64_t folds = bpf_kernel_shared(late->side)->stats.folded_rows;
 	int err;
 
-	if (folds == late->folds_seen && !late->grave_count && !late->close_count)
+	if (!folds_changed(late) && !late->grave_count && !late->close_count)
 		return 0;
 	err = graves_open(late);
 	if (!err)

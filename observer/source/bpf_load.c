@@ -16,8 +16,8 @@
 extern const char bpf_object_start[], bpf_object_end[];
 
 #define RING_DEFAULT_BYTES (16u << 20)
-#define ROOM_PART	   16	      /* of the ring may be sent between two looks at its fill */
-#define PLACES_BYTES	   (2u << 20) /* that the array of what is live may take */
+#define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
+#define PLACES_PART	   8  /* of its size is what the array of what is live may take */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -54,7 +54,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	const struct memcall *call;
 
 	config->ring_limit = ring_bytes / 4 * 3;
-	config->room_rows = (uint32_t)(ring_bytes / ROOM_PART / sizeof(struct wire_change) / (unsigned int)cpus);
+	config->room_rows = (uint32_t)(ring_bytes / ROOM_PART / sizeof(struct wire_batch) / (unsigned int)cpus);
 	config->cpu_count = (uint32_t)cpus;
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
@@ -62,6 +62,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->pid_namespace = procfs_pid_namespace();
 	config->stack_seed = wanted->stack_seed;
 	config->nr_write = SYS_write;
+	config->nr_prctl = SYS_prctl;
 	config->nr_execve = nr_of("execve");
 	config->nr_execveat = nr_of("execveat");
 	config->nr_mmap = nr_of("mmap");
@@ -70,7 +71,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->nr_mremap = nr_of("mremap");
 	for (unsigned int i = 0; (call = memcall_at(i)); i++)
 		if (call->nr >= 0 && call->nr < WIRE_SYSCALLS)
-			config->memcalls[call->nr] = 1;
+			config->memcalls[call->nr] = (uint8_t)(1 + memcall_arg_count(call));
 }
 
 /* A map for stacks that are not taken has no room: what the kernel sets up for each entry is a good part of the start. */
@@ -115,7 +116,8 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	config->vma_iterator = bpf_types_function(types, WIRE_CALL_VMA_NEW) != 0;
 	slots = (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
 	loaded->mm_size = bpf_map__value_size(mms) + slots;
-	for (config->places = WIRE_MMS; config->places * (bpf_map__value_size(lives) + slots) > PLACES_BYTES;)
+	config->places = WIRE_MMS;
+	while (config->places > 1 && config->places * (bpf_map__value_size(lives) + slots) > ring_bytes / PLACES_PART)
 		config->places /= 2;
 	err = bpf_map__set_value_size(mms, (uint32_t)loaded->mm_size);
 	if (!err)

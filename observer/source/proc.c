@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "source/proc.h"
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "base/procfs.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct sampled {
 	uint64_t mm;
@@ -61,7 +61,6 @@ int proc_sampler_tick(struct proc_sampler *sampler, event_fn fn, void *ctx)
 {
 	struct sampled *sampled;
 	struct procfs_mem mem;
-	struct timespec now;
 	size_t at = 0;
 	int err = 0;
 
@@ -72,8 +71,7 @@ int proc_sampler_tick(struct proc_sampler *sampler, event_fn fn, void *ctx)
 
 		if (procfs_mem(sampled->pid, &mem))
 			continue;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		event.ts_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+		event.ts_ns = clock_ns(CLOCK_MONOTONIC);
 		memcpy(event.comm, sampled->comm, sizeof(event.comm));
 		event.sample.usage = (struct usage){
 			.virt = mem.virt, .anon = mem.anon, .file = mem.file, .shmem = mem.shmem, .swap = mem.swap

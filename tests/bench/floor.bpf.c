@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* floor: empty programs on the tracepoints that every memory call and every fault goes through, and every switch to another
- * thread and waking of one. What they cost, no observer of these events can undercut. */
+/* floor: empty programs on the tracepoints that every memory call and every fault goes through, every switch to another
+ * thread, waking of one, and timer. What they cost, no observer of these events can undercut. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -19,5 +19,6 @@ EMPTY(page_fault_user)
 EMPTY(page_fault_kernel)
 EMPTY(sched_switch)
 EMPTY(sched_waking)
+EMPTY(hrtimer_expire_entry)
 
 char LICENSE[] SEC("license") = "GPL";

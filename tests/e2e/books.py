@@ -110,7 +110,7 @@ class Books:
 
     def problems(self, coalesced=False, filtered=False, unfinished=False):
         """All that is wrong with the books, as lines. @coalesced: rows may have been folded. @filtered: rows are hidden."""
-        found = self._frame_problems(unfinished)
+        found = self._frame_problems(coalesced, unfinished)
         for row in self.rows:
             found += _row_problems(row, self.header["page_size"] if self.header else 4096)
         for mm in sorted({row["mm"] for row in self.rows} - set(self.ledgers)):
@@ -127,7 +127,7 @@ class Books:
                 found.append(f"line {mark['_line']}: the mark's own level is not that of the rows before it: {wrong}")
         return found
 
-    def _frame_problems(self, unfinished):
+    def _frame_problems(self, coalesced, unfinished):
         found = []
         if not self.records or self.records[0].get("type") != "header":
             return ["the first record is no header"]
@@ -141,6 +141,9 @@ class Books:
                 found.append(f"the header lacks {field}")
         if not unfinished and (kinds.count("end") != 1 or kinds[-1] != "end"):
             found.append(f"the last record is {kinds[-1]!r}, {kinds.count('end')} end records")
+        for lost in self.of("lost"):
+            if not lost["detail"] or not coalesced:
+                found.append(f"lost: {lost}")
         if len(self.ledgers) != kinds.count("ledger"):
             found.append("an mm has two ledgers")
         return found

@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 
-from books import Books, compare_points, points_of
+from books import PARTS, Books, compare_points, points_of
 
 HEAPTRACE = os.path.abspath(os.environ.get("HEAPTRACE", "build/heaptrace"))
 TARGET = os.path.abspath(os.environ.get("TARGET", "build/target"))
@@ -226,7 +226,8 @@ def status_lags():
 
 def status_of(pid):
     """What /proc/PID/status says of its memory, in bytes; where that lags behind, what smaps says."""
-    names = {"VmSize": "virt", "VmRSS": "rss", "RssAnon": "anon", "RssFile": "file", "RssShmem": "shmem", "VmSwap": "swap"}
+    names = {"VmSize": "virt", "VmRSS": "rss", "RssAnon": "anon", "RssFile": "file", "RssShmem": "shmem", "VmSwap": "swap",
+             "VmHWM": "peak"}
     found = {}
     with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
         for line in file:
@@ -240,6 +241,13 @@ def status_of(pid):
     return found
 
 
+def _rollup(pid):
+    names = {"Rss": "rss", "Anonymous": "anon", "Swap": "swap"}
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii", errors="replace") as file:
+        lines = [line.split() for line in file]
+    return {names[key[:-1]]: int(value) * 1024 for key, value, *_ in lines if key[:-1] in names}
+
+
 def _threads(pid):
     """The state of each thread and how often it has run."""
     found = {}
@@ -251,7 +259,8 @@ def _threads(pid):
 
 
 def stop(pid):
-    """Stops every thread of a process. A traced one looks stopped at each of its calls too: it has to stay so."""
+    """Stops every thread of a process, and returns what its files in /proc say of its memory then: {file: {part: bytes}}. A traced
+    one looks stopped at each of its calls too: it has to stay so."""
     seen = {"last": None, "times": 0}
 
     def settled():
@@ -261,6 +270,15 @@ def stop(pid):
         return seen["times"] >= 5
     os.kill(pid, signal.SIGSTOP)
     wait_until(settled, f"{pid} to stop")
+    status = status_of(pid)
+    return {"status": {part: status[part] for part in PARTS}, "smaps_rollup": _rollup(pid)}
+
+
+def unlike(ledger, at_stop):
+    """Where a ledger does not close on what stop() has returned, as lines."""
+    closing = ledger["closing"]
+    return [f"closing {part}: {closing[part]}, {name}: {value}" for name, said in at_stop.items() for part, value in said.items()
+            if closing.get(part, value) != value]
 
 
 if "STATUS_LAGS" not in os.environ:

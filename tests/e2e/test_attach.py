@@ -8,9 +8,8 @@ import subprocess
 import time
 
 import harness
-from harness import Observer, Process, case, new_path, prog, status_of, stop, wait_until
+from harness import Observer, Process, case, new_path, prog, status_of, stop, unlike, wait_until
 
-PARTS = ("virt", "rss", "anon", "file", "shmem")
 PAGE = 4096
 
 
@@ -18,11 +17,10 @@ def ledger_of(done, pid):
     return next((ledger for ledger in done.books.ledgers.values() if ledger["pid"] == pid), None)
 
 
-def same_as_proc(t, done, pid, status, name):
+def same_as_proc(t, done, pid, at_stop, name):
     ledger = ledger_of(done, pid)
     if t.ok(ledger is not None, f"{name}: there is a ledger for {pid}", done):
-        want = {part: status[part] for part in PARTS if part in ledger["closing"]}
-        t.equal({part: ledger["closing"][part] for part in want}, want, f"{name}: closing is what /proc says at the stop")
+        t.none(unlike(ledger, at_stop), f"{name}: closing is what status and smaps_rollup say at the stop")
 
 
 @case()
@@ -33,13 +31,12 @@ def running_process(t, source):
         with Observer(source, "-p", str(held.pid)) as observer:
             observer.attached(held.pid)
             points = [held.ask(line) for line in ("map 300", "drop", "map 7", "mark here")]
-            stop(held.pid)
-            status = status_of(held.pid)
+            at_stop = stop(held.pid)
             done = observer.end()
         os.kill(held.pid, signal.SIGCONT)
         t.balanced(done)
         t.agrees(done, points)
-        same_as_proc(t, done, held.pid, status, "one thread")
+        same_as_proc(t, done, held.pid, at_stop, "one thread")
         opening = ledger_of(done, held.pid)["opening"]
         t.equal(opening["virt"], before["virt"], "opening is what it had at the attach")
         after = held.ask("map 5")
@@ -57,13 +54,12 @@ def busy_threads(t, source):
         with Observer(source, "-p", str(held.pid)) as observer:
             observer.attached(held.pid)
             point = held.ask("map 50")
-            stop(held.pid)
-            status = status_of(held.pid)
+            at_stop = stop(held.pid)
             done = observer.end()
         os.kill(held.pid, signal.SIGCONT)
         t.balanced(done)
         t.ok(point["name"] in [mark["name"] for mark in done.books.marks], "the mark left meanwhile is there")
-        same_as_proc(t, done, held.pid, status, "8 busy threads")
+        same_as_proc(t, done, held.pid, at_stop, "8 busy threads")
         t.ok(len({row["tid"] for row in done.books.rows}) >= 3, "rows of several threads")
         held.ask("rest")
         t.equal(status_of(held.pid)["TracerPid"], "0", "nobody traces it afterwards")
@@ -74,14 +70,17 @@ def any_thread_stands_for_the_process(t, source):
     with Process([prog("hold"), "4"]) as held:
         held.until("ready")
         held.ask("mark warm")
-        tid = max(int(tid) for tid in os.listdir(f"/proc/{held.pid}/task"))
-        with Observer(source, "-p", str(tid)) as observer:
-            observer.attached(held.pid)
-            point = held.ask("map 40")
-            done = observer.end()
-        t.balanced(done)
-        t.agrees(done, [point])
-        t.equal(list(done.books.ledgers.values())[0]["pid"], held.pid, "the ledger names the process")
+        tids = sorted(int(tid) for tid in os.listdir(f"/proc/{held.pid}/task"))
+        t.equal((len(tids), tids[0]), (5, held.pid), "five threads")
+        for number, tid in enumerate(tids[1:], 2):
+            with Observer(source, "-p", str(tid)) as observer:
+                observer.attached(held.pid)
+                point = held.ask("map 40")
+                done = observer.end()
+            t.balanced(done, f"thread {number}: books balance")
+            t.agrees(done, [point], name=f"thread {number}: readings agree")
+            t.equal([ledger["pid"] for ledger in done.books.ledgers.values()], [held.pid],
+                    f"thread {number}: one ledger, which names the process")
 
 
 @case()
@@ -169,18 +168,42 @@ def another_namespace(t, source):
         with Observer(source, "-p", str(pid)) as observer:
             observer.attached(pid)
             points = [outer.ask("map 44"), outer.ask("drop")]
-            stop(pid)
-            status = status_of(pid)
+            at_stop = stop(pid)
             done = observer.end()
         os.kill(pid, signal.SIGCONT)
         t.balanced(done)
         t.ok(points[0]["pid"] != pid, "it has another id there", points[0]["pid"], pid)
         t.agrees(done, [{**point, "pid": pid} for point in points])
-        same_as_proc(t, done, pid, status, "another namespace")
+        same_as_proc(t, done, pid, at_stop, "another namespace")
         image = ledger_of(done, pid)["image"]
         t.equal(image, os.path.realpath(prog("hold")), "its image has its name")
         outer.say("quit")
         outer.finish()
+
+
+@case("stacks")
+def program_that_is_only_there(t, source):
+    """In a mount namespace of its own lies the program's file, where nobody else sees it: its functions have their names."""
+    unshare, room = ["unshare", "--mount"], new_path("-room")
+    os.mkdir(room)
+    if harness.run([*unshare, "mount", "-t", "tmpfs", "none", room]).rc:
+        t.skip("all", "no file system can be mounted in a namespace here")
+        return
+    script = f"mount -t tmpfs none {room} && cp {prog('hold')} {room}/hidden && exec {room}/hidden 0"
+    with Process([*unshare, "sh", "-c", script]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            point = held.ask("map 44")
+            done = observer.end()
+    t.ok(not os.path.exists(f"{room}/hidden"), "nobody else sees the file")
+    if t.balanced(done):
+        t.agrees(done, [point])
+        t.equal(ledger_of(done, held.pid)["image"], f"{room}/hidden", "its image has its name")
+        calls = [row for row in done.books.rows if row["name"] == "mmap" and row["virt"] == 44 * PAGE]
+        names = [[frame["sym"] for frame in row["stack"] if frame["obj"] == f"{room}/hidden"] for row in calls]
+        t.ok(len(names) == 1 and "main" in names[0], "and so have its functions", names, *calls)
 
 
 @case()
@@ -226,16 +249,40 @@ def stopped_process(t, source):
     with Process([prog("hold"), "2"]) as held:
         held.until("ready")
         held.ask("map 20")
-        stop(held.pid)
-        status = status_of(held.pid)
+        at_stop = stop(held.pid)
         with Observer(source, "-p", str(held.pid)) as observer:
             observer.attached(held.pid)
             done = observer.end()
         t.balanced(done)
-        same_as_proc(t, done, held.pid, status, "stopped")
+        same_as_proc(t, done, held.pid, at_stop, "stopped")
         t.equal(status_of(held.pid)["State"], "T", "it is still stopped")
         os.kill(held.pid, signal.SIGCONT)
         t.equal(held.ask("mark on")["name"], "mark on", "and goes on when it is told to")
+
+
+@case("faults")
+def faults_that_nobody_has_told(t, source):
+    """A thread has touched pages of a file that was not in memory and makes no call after that: at the detach its faults are told,
+    as what they were."""
+    path, pages = new_path(), 16
+    with open(path, "wb") as file:
+        file.write(b"x" * pages * PAGE)
+        os.fsync(file.fileno())
+    with Process([prog("hold"), "0"]) as held:
+        held.until("ready")
+        held.ask("mark warm")
+        with Observer(source, "-p", str(held.pid)) as observer:
+            observer.attached(held.pid)
+            held.ask(f"major {path}")
+            done = observer.end()
+        held.ask("calm")
+        held.say("quit")
+        t.equal(held.finish()[0], 0, "the process goes on, and ends well")
+    if not t.balanced(done):
+        return
+    rows = [row for row in done.books.rows if row["cause"] == "fault" and row["file"] and row["pid"] != row["tid"]]
+    t.equal(sum(row["file"] for row in rows), pages * PAGE, "all of them are there", *rows)
+    t.equal(sum(row["count"] for row in rows if row["name"] == "major"), pages, "as major ones", *rows)
 
 
 @case()

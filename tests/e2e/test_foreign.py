@@ -19,6 +19,7 @@ MODES = {
     "procmem": ("pwrite64", "anon", PAGES),
     "process_madvise": ("process_madvise", "file", -PAGES),
     "ptrace": ("ptrace", "anon", PAGES),
+    "userfaultfd-outside": ("ioctl", "anon", PAGES),
 }
 
 
@@ -37,8 +38,9 @@ def another_process(t, source):
         child = done.points[0]["pid"]
         rows = [row for row in done.books.step("acted on", child) if row[part]]
         t.equal(sum(row[part] for row in rows), change, f"{mode}: the change has its rows", *rows)
-        t.ok(rows and all(name in row["name"] for row in rows), f"{mode}: named {name}", *rows)
-        t.equal({row["cause"] for row in rows}, {"kernel"}, f"{mode}: the cause is a foreign actor")
+        t.equal({(row["cause"], row["name"]) for row in rows}, {("kernel", name)}, f"{mode}: of a foreign actor, named {name}", *rows)
+        actor, = {ledger["pid"] for ledger in done.books.ledgers.values()} - {child}
+        t.equal({(row["pid"], row["comm"]) for row in rows}, {(actor, "actor")}, f"{mode}: and say which process that is", *rows)
 
 
 @case("kernel")
@@ -213,6 +215,7 @@ def reclaim(t, source):
         rows = [row for row in done.books.rows if row["cause"] == "kernel" and row["anon"] < 0]
         t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
              "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
+        t.none([row for row in rows if row["name"] != "reclaim" and not row["name"].startswith("kswapd")], "which say that it was reclaim")
         t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
 
 

@@ -120,6 +120,26 @@ def woken(t, source):
 
 
 @case()
+def computing(t, source):
+    """A call is told of though its thread goes on without another, and never sleeps."""
+    flag, pages = new_path(), 77
+    with open(flag, "wb") as file:
+        file.truncate(4096)
+
+    def told():
+        with contextlib.suppress(FileNotFoundError), open(observer.path, encoding="utf-8", errors="replace") as file:
+            return f'"len":{pages * 4096},' in file.read()
+        return False
+
+    with Observer(source, "--", prog("computes"), flag, str(pages)) as observer:
+        wait_until(told, "the row of a call whose thread computes")
+        with open(flag, "r+b") as file:
+            file.write(b"1")
+        rc, out, err = observer.finish()
+    t.balanced(Run(rc, out, err, observer.path))
+
+
+@case()
 def stop_and_continue(t, source):
     """Job control: a stop of the command is no end of it."""
     done = observe(source, ["/bin/sh", "-c", f"{prog('hold')} 0 </dev/null & kill -STOP $!; kill -CONT $!; wait $!"])

@@ -20,7 +20,7 @@ struct names_live {
 	record_fn fn; /* NULL: names_live_record */
 };
 
-static inline int names_live_record(void *ctx, const struct record *record)
+static inline int names_live_record(void *ctx, struct record *record)
 {
 	struct names_live *live = ctx;
 	struct event named;

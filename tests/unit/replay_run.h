@@ -18,7 +18,7 @@ struct replay_run {
 	struct model *model;
 };
 
-static inline int replay_run_record(void *ctx, const struct record *record)
+static inline int replay_run_record(void *ctx, struct record *record)
 {
 	struct replay_run *run = ctx;
 

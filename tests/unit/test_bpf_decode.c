@@ -111,29 +111,82 @@ static void mmap_is_decoded(void **state)
 	assert_int_equal(event->change.order, 9);
 }
 
-static void a_short_row_counts_one_and_left_rss_alone(void **state)
+/* Adds a row of @bytes to @batch, and returns it. */
+static struct wire_whole_row *batch_row(struct wire_batch *batch, u32 bytes, enum wire_cause cause, s32 nr)
 {
-	struct wire_change change = { .head = head_of(WIRE_CHANGE, WIRE_SYSCALL),
-				      .delta = { .virt = -2, .rss = { 7, 7, 7, 7 } },
-				      .args = { 0x1000, 2 * PAGE },
-				      .order = 9,
-				      .count = 7,
-				      .nr = SYS_munmap,
-				      .returned = 1 };
-	const struct event_change *seen_change = &seen.events[0].change;
+	struct wire_whole_row *row = (void *)(batch->data + batch->bytes);
+
+	row->call.row = (struct wire_row){
+		.bytes = (u16)bytes, .cause = (u8)cause, .nr = nr, .ts_ns = 500 + batch->rows, .order = 9, .virt = -2
+	};
+	batch->bytes += bytes;
+	batch->rows++;
+	return row;
+}
+
+static int batch_decode(const struct wire_batch *batch)
+{
+	return bpf_decode_record(decode, batch, offsetof(struct wire_batch, data) + batch->bytes);
+}
+
+static void a_batch_is_its_rows_in_order(void **state)
+{
+	struct wire_batch batch = { .head = head_of(WIRE_BATCH, 0) };
+	const u32 two_args = sizeof(struct wire_row) + 2 * sizeof(u64);
+	struct wire_whole_row *row = batch_row(&batch, two_args, WIRE_SYSCALL, SYS_munmap);
+	const struct event *events = seen.events;
 
 	(void)state;
-	assert_int_equal(bpf_decode_record(decode, &change, WIRE_CALL_BYTES - 1), -EBADMSG);
-	assert_int_equal(bpf_decode_record(decode, &change, WIRE_CALL_BYTES), 0);
-	assert_int_equal(seen.count, 1);
+	row->call.row.returned = 1;
+	row->call.args[0] = 0x1000;
+	row->call.args[1] = 2 * PAGE;
+	row = batch_row(&batch, sizeof(*row), WIRE_FAULT_MINOR, -1);
+	row->rss[WIRE_ANON] = 3;
+	row->addr = 0x5000;
+	row->len = 3 * PAGE;
+	row->count = 3;
+	batch_row(&batch, sizeof(struct wire_row), WIRE_SYSCALL, SYS_getpid);
+	assert_int_equal(batch_decode(&batch), 0);
+	assert_int_equal(seen.count, 3);
+	for (u32 i = 0; i < 3; i++) {
+		assert_int_equal(events[i].ts_ns, 500 + i);
+		assert_int_equal(events[i].tid, 101);
+		assert_int_equal(events[i].mm, 5);
+		assert_string_equal(events[i].comm, "worker");
+		assert_int_equal(events[i].change.order, 9);
+		assert_int_equal(events[i].change.delta.virt, -2 * PAGE);
+	}
 	assert_string_equal(seen.name[0], "munmap");
-	assert_int_equal(seen_change->args[1], 2 * PAGE);
-	assert_int_equal(seen_change->order, 9);
-	assert_int_equal(seen_change->count, 1);
-	assert_true(seen_change->has_ret);
-	assert_int_equal(seen_change->delta.virt, -2 * PAGE);
-	assert_int_equal(usage_rss(&seen_change->delta), 0);
-	assert_int_equal(seen_change->delta.swap, 0);
+	assert_true(events[0].change.has_ret);
+	assert_int_equal(events[0].change.args[0], 0x1000);
+	assert_int_equal(events[0].change.args[1], 2 * PAGE);
+	assert_int_equal(events[0].change.count, 1);
+	assert_int_equal(usage_rss(&events[0].change.delta), 0);
+	assert_int_equal(events[1].change.cause, CAUSE_FAULT);
+	assert_int_equal(events[1].change.delta.anon, 3 * PAGE);
+	assert_int_equal(events[1].change.addr, 0x5000);
+	assert_int_equal(events[1].change.len, 3 * PAGE);
+	assert_int_equal(events[1].change.count, 3);
+	assert_string_equal(seen.name[2], "getpid");
+	assert_int_equal(events[2].change.args[0], 0);
+}
+
+static void a_batch_that_is_cut_is_refused(void **state)
+{
+	static const u16 wrong[] = { 0, sizeof(struct wire_row) - 8, sizeof(struct wire_row) + 4,
+				     sizeof(struct wire_row) + 7 * sizeof(u64), sizeof(struct wire_whole_row) + 8 };
+	struct wire_batch batch = { .head = head_of(WIRE_BATCH, 0) };
+	struct wire_whole_row *row = batch_row(&batch, sizeof(*row), WIRE_SYSCALL, SYS_munmap);
+	size_t size = offsetof(struct wire_batch, data) + batch.bytes;
+
+	(void)state;
+	assert_int_equal(bpf_decode_record(decode, &batch, size - 1), -EBADMSG);
+	assert_int_equal(bpf_decode_record(decode, &batch, offsetof(struct wire_batch, data) - 1), -EBADMSG);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		row->call.row.bytes = wrong[i];
+		assert_int_equal(bpf_decode_record(decode, &batch, size), -EBADMSG);
+	}
+	assert_int_equal(seen.count, 0);
 }
 
 static void arguments_a_call_lacks_are_zero(void **state)
@@ -361,7 +414,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(mmap_is_decoded),
-		CASE(a_short_row_counts_one_and_left_rss_alone),
+		CASE(a_batch_is_its_rows_in_order),
+		CASE(a_batch_that_is_cut_is_refused),
 		CASE(arguments_a_call_lacks_are_zero),
 		CASE(a_path_goes_to_the_next_row_of_its_thread),
 		CASE(causes_have_their_names),

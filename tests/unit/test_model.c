@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define PAGE 65536 /* whole pages on every machine */
+#define PAGE 65536LL /* whole pages on every machine */
 #define MANY 10000
 
 /* What the model handed out: the last record of each kind, and counts. */
@@ -25,7 +25,7 @@ struct sink {
 	int fail_with;
 };
 
-static int take(void *ctx, const struct record *record)
+static int take(void *ctx, struct record *record)
 {
 	struct sink *sink = ctx;
 
@@ -296,6 +296,7 @@ static void test_seeds(void **state)
 static void test_lost(void **state)
 {
 	struct event lost = { .kind = EVENT_LOST, .lost = { .records = 5, .what = "records" } };
+	struct event detail = { .kind = EVENT_LOST, .lost = { .records = 2, .what = "marks", .detail = true } };
 	struct sink sink = { 0 };
 	struct model *model = model_new(take, &sink);
 	struct record_end end = { 0 };
@@ -307,12 +308,14 @@ static void test_lost(void **state)
 	feed(model, lost);
 	feed(model, open_event(2));
 	feed(model, lost);
+	feed(model, detail);
 	feed(model, close_of(1, opening));
 	assert_int_equal(sink.ledger.lost_events, 10);
 	feed(model, close_of(2, opening));
 	assert_int_equal(sink.ledger.lost_events, 5);
 	model_count(model, &end);
 	assert_int_equal(end.lost_events, 15);
+	assert_int_equal(end.lost_details, 2);
 	model_free(model);
 }
 

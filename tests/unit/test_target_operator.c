@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "aborts.h"
 #include "target/operator.h"
 #include "target/order.h"
 #include "threads.h"
@@ -246,49 +246,18 @@ static void new_bad_alignment(void)
 	victim = op_new_aligned(10, 48);
 }
 
-/* @act in a child: it ends by abort, after one line that begins with @what. */
-static void assert_aborts(void (*act)(void), const char *what)
-{
-	char line[256];
-	size_t len = 0;
-	int ends[2], status;
-	pid_t child;
-
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0) {
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		signal(SIGABRT, SIG_DFL);
-		dup2(ends[1], STDERR_FILENO);
-		act();
-		_exit(0);
-	}
-	close(ends[1]);
-	for (ssize_t got; len < sizeof(line) - 1 && (got = read(ends[0], line + len, sizeof(line) - 1 - len)) > 0;)
-		len += (size_t)got;
-	close(ends[0]);
-	line[len] = '\0';
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_memory_equal(line, what, strlen(what));
-	assert_ptr_equal(strchr(line, '\n'), line + len - 1);
-}
-
 static void errors_of_the_caller(void **state)
 {
 	(void)state;
-	assert_aborts(delete_twice, "operator delete: 0x");
-	assert_aborts(delete_unknown, "operator delete: 0x1000 is no living block");
-	assert_aborts(delete_inside, "operator delete: 0x");
-	assert_aborts(delete_wrong_size, "operator delete: 0x");
-	assert_aborts(delete_array_as_one, "operator delete: 0x");
-	assert_aborts(delete_one_as_array, "operator delete: 0x");
-	assert_aborts(delete_unaligned, "operator delete: 0x");
-	assert_aborts(new_too_large, "operator new: 4611686018427387904 bytes cannot be had");
-	assert_aborts(new_bad_alignment, "operator new: 10 bytes cannot be had");
+	assert_aborts(delete_twice, "operator delete: 0x", " is no living block");
+	assert_aborts(delete_unknown, "operator delete: 0x1000", " is no living block");
+	assert_aborts(delete_inside, "operator delete: 0x", " is no living block");
+	assert_aborts(delete_wrong_size, "operator delete: 0x", " has 10 bytes, not 11");
+	assert_aborts(delete_array_as_one, "operator delete: 0x", " is of new[], deleted by delete");
+	assert_aborts(delete_one_as_array, "operator delete: 0x", " is of new, deleted by delete[]");
+	assert_aborts(delete_unaligned, "operator delete: 0x", " was aligned to 64, not 0 (0: by default)");
+	assert_aborts(new_too_large, "operator new: 4611686018427387904 bytes", " cannot be had");
+	assert_aborts(new_bad_alignment, "operator new: 10 bytes", " cannot be had");
 }
 
 #define SLOTS 64
@@ -303,7 +272,7 @@ static void *churn(void *arg)
 
 	threads_meet();
 	for (int i = 0; i < 5000; i++) {
-		size_t size = sizeof(uintptr_t) + order_random(&rng, 3 * 4096);
+		size_t size = sizeof(uintptr_t) + order_random(&rng, 3 * 4096ul);
 		uintptr_t *block = op_new_array(size);
 		uintptr_t *other;
 

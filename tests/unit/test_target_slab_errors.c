@@ -6,12 +6,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "aborts.h"
 #include "target/slab.h"
 #include "target/slab_region.h"
 
@@ -81,50 +77,19 @@ static void realloc_unknown(void)
 	(void)slab_realloc(victim, 10);
 }
 
-/* @act in a child: it ends by abort, after one line. */
-static void assert_aborts(void (*act)(void))
-{
-	char line[256];
-	size_t len = 0;
-	int ends[2], status;
-	pid_t child;
-
-	assert_int_equal(pipe(ends), 0);
-	child = fork();
-	if (child == 0) {
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		signal(SIGABRT, SIG_DFL);
-		dup2(ends[1], STDERR_FILENO);
-		act();
-		_exit(0);
-	}
-	close(ends[1]);
-	for (ssize_t got; len < sizeof(line) - 1 && (got = read(ends[0], line + len, sizeof(line) - 1 - len)) > 0;)
-		len += (size_t)got;
-	close(ends[0]);
-	line[len] = '\0';
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGABRT);
-	assert_memory_equal(line, "slab: 0x", 8);
-	assert_string_equal(strstr(line, " is no"), " is no living block\n");
-}
-
 static void errors_of_the_caller(void **state)
 {
 	(void)state;
 	assert_int_equal(slab_init(), 0);
-	assert_aborts(free_twice);
-	assert_aborts(free_twice_beside_living);
-	assert_aborts(free_inside);
-	assert_aborts(free_inside_run);
-	assert_aborts(free_header);
-	assert_aborts(free_run_twice);
-	assert_aborts(free_large_twice);
-	assert_aborts(free_stack);
-	assert_aborts(realloc_unknown);
+	assert_aborts(free_twice, "slab: 0x", " is no living block");
+	assert_aborts(free_twice_beside_living, "slab: 0x", " is no living block");
+	assert_aborts(free_inside, "slab: 0x", " is no living block");
+	assert_aborts(free_inside_run, "slab: 0x", " is no living block");
+	assert_aborts(free_header, "slab: 0x", " is no living block");
+	assert_aborts(free_run_twice, "slab: 0x", " is no living block");
+	assert_aborts(free_large_twice, "slab: 0x", " is no living block");
+	assert_aborts(free_stack, "slab: 0x", " is no living block");
+	assert_aborts(realloc_unknown, "slab: 0x", " is no living block");
 }
 
 int main(void)

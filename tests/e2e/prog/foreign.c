@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -135,6 +136,7 @@ static int run_on_child(const char *folder, int (*act)(pid_t pid))
 			peek(area, PAGES * PAGE);
 		be_acted_on();
 	}
+	must(prctl(PR_SET_NAME, "actor") == 0);
 	hear(to_parent[0]);
 	tell(to_child[1]);
 	hear(to_parent[0]);
@@ -164,25 +166,63 @@ static void *serve_faults(void *arg)
 	return arg;
 }
 
-static int run_uffd(void)
+/* The area, whose faults wait for whoever serves @fault_fd. False where this kernel has no such thing. */
+static bool uffd_area(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	pthread_t thread;
 
 	fault_fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
 	if (fault_fd < 0)
-		return 77;
+		return false;
 	area = mmap(NULL, PAGES * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(area != MAP_FAILED);
 	range.range.start = (uintptr_t)area;
 	range.range.len = PAGES * PAGE;
 	must(ioctl(fault_fd, UFFDIO_API, &api) == 0 && ioctl(fault_fd, UFFDIO_REGISTER, &range) == 0);
+	return true;
+}
+
+static int run_uffd(void)
+{
+	pthread_t thread;
+
+	if (!uffd_area())
+		return 77;
 	must(pthread_create(&thread, NULL, serve_faults, NULL) == 0);
 	STEP("acted on", touch(area, PAGES * PAGE); must(pthread_join(thread, NULL) == 0));
 	point("end");
 	points_print();
 	return 0;
+}
+
+/* The child's faults are served by the parent, which takes the descriptor out of it. */
+static int run_uffd_outside(void)
+{
+	int status, fd;
+	pid_t pid;
+
+	must(pipe(to_child) == 0 && pipe(to_parent) == 0);
+	pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		if (!uffd_area())
+			_exit(77);
+		must(write(to_parent[1], &fault_fd, sizeof(fault_fd)) == sizeof(fault_fd));
+		hear(to_child[0]);
+		STEP("acted on", touch(area, PAGES * PAGE));
+		points_print();
+		_exit(0);
+	}
+	must(prctl(PR_SET_NAME, "actor") == 0 && close(to_parent[1]) == 0);
+	if (read(to_parent[0], &fd, sizeof(fd)) == sizeof(fd)) {
+		fault_fd = (int)syscall(SYS_pidfd_getfd, pidfd_of(pid), fd, 0U);
+		must(fault_fd >= 0);
+		tell(to_child[1]);
+		serve_faults(NULL);
+	}
+	must(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 int main(int argc, char **argv)
@@ -200,6 +240,8 @@ int main(int argc, char **argv)
 	must(argc == 3);
 	if (!strcmp(argv[1], "userfaultfd"))
 		return run_uffd();
+	if (!strcmp(argv[1], "userfaultfd-outside"))
+		return run_uffd_outside();
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (!strcmp(argv[1], modes[i].name))
 			return run_on_child(argv[2], modes[i].act);

@@ -9,6 +9,8 @@
  *   drop      unmaps the last ones that "map" made
  *   lazy N    maps and touches N pages, then gives them to the kernel by MADV_FREE, to take when it needs them
  *   sparse N  touches 64 small pages in each of N areas of 2 MiB that khugepaged may then fill
+ *   major F   a thread begins, drops the file F from memory, touches each of its pages, and turns round then without any call
+ *   calm      that thread ends
  *   mark NAME only reads
  *   busy      the threads begin to map, touch, move and unmap without end (the answer comes once all have begun)
  *   rest      they stop (the answer comes once all have stopped)
@@ -106,6 +108,42 @@ static void make_mergeable(size_t len)
 	must(madvise(at, len, MADV_MERGEABLE) == 0);
 }
 
+static struct {
+	char path[72];
+	atomic_bool touched, calm;
+	pthread_t thread;
+} spinner;
+
+/* Each page is read for itself, by a fault that waits for it. */
+static void *touch_and_spin(void *arg)
+{
+	int fd = open(spinner.path, O_RDONLY | O_CLOEXEC);
+	off_t len = lseek(fd, 0, SEEK_END);
+	char *at = mmap(NULL, (size_t)len, PROT_READ, MAP_SHARED, fd, 0);
+
+	must(fd >= 0 && at != MAP_FAILED && madvise(at, (size_t)len, MADV_RANDOM) == 0);
+	must(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+	peek(at, (size_t)len);
+	spinner.touched = true;
+	while (!spinner.calm)
+		;
+	return arg;
+}
+
+static void spin_begin(const char *path)
+{
+	snprintf(spinner.path, sizeof(spinner.path), "%s", path);
+	must(pthread_create(&spinner.thread, NULL, touch_and_spin, NULL) == 0);
+	while (!spinner.touched)
+		sched_yield();
+}
+
+static void spin_end(void)
+{
+	spinner.calm = true;
+	must(pthread_join(spinner.thread, NULL) == 0);
+}
+
 static void use_set_apart(size_t len)
 {
 	char *at = mmap(NULL, len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -147,6 +185,10 @@ static bool obey(const char *line, unsigned int threads)
 		make_lazy(strtoul(line + 5, NULL, 10) * PAGE);
 	} else if (!strncmp(line, "sparse ", 7)) {
 		make_sparse(strtoul(line + 7, NULL, 10));
+	} else if (!strncmp(line, "major ", 6)) {
+		spin_begin(line + 6);
+	} else if (!strcmp(line, "calm")) {
+		spin_end();
 	} else if (!strcmp(line, "busy")) {
 		set_busy(true, threads);
 	} else if (!strcmp(line, "rest")) {
@@ -181,7 +223,7 @@ int main(int argc, char **argv)
 {
 	unsigned int threads = argc > 1 ? (unsigned int)atoi(argv[1]) : 0;
 	pthread_t thread;
-	char line[64];
+	char line[72];
 
 	must(threads <= THREADS_MAX);
 	for (uintptr_t i = 0; i < threads; i++)

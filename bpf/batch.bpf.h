@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* batch: the rows of a thread about its own mm, kept together until they fill a record. To put one into the ring costs about
+ * as much as all else that is done for a call: a lock, and memory that the reader's CPU had last.
+ *
+ * They do not stay for long. They go ahead of whatever else the thread sends; when it is switched out, ends, or wakes somebody,
+ * who may then look at the books; at the next timer of its CPU, which ticks while anything runs there; and at once where the
+ * reader sleeps. So what waits is what a running thread has done in the last few milliseconds, and rows of different threads
+ * may be that much out of order, as their faults may. */
+#ifndef HEAPTRACE_BATCH_BPF_H
+#define HEAPTRACE_BATCH_BPF_H
+
+#define BATCH_LAST (WIRE_BATCH_BYTES - sizeof(struct wire_whole_row)) /* where a row may still begin */
+#define BATCH_ROWS (WIRE_BATCH_BYTES / sizeof(struct wire_row))
+
+/* A program has @ts, the state of the current task or NULL, in hand from now on, or (@busy 0) no longer. An interrupt may come
+ * meanwhile: what runs then (on_sched_waking, on_timer) is to leave it alone, and the scratch memory with it. */
+static __always_inline void busy_set(struct task_state *ts, u8 busy)
+{
+	if (!CALLS_ANNOUNCED && ts)
+		*(volatile u8 *)&ts->busy = busy;
+}
+
+struct batch_walk {
+	struct task_state *ts;
+	u32 at;
+};
+
+/* Adds one row of a batch that finds no room in the ring to the folds. */
+static long batch_fold_step(u32 index, struct batch_walk *walk)
+{
+	struct wire_mm *state = mm_of_pending(walk->ts);
+	struct wire_pages delta = {};
+	struct wire_whole_row *row;
+	u64 count = 1;
+	u32 at = walk->at;
+
+	if (!state || at >= walk->ts->batch.bytes || at > BATCH_LAST)
+		return 1;
+	row = (struct wire_whole_row *)(walk->ts->batch.data + at);
+	delta.virt = row->call.row.virt;
+	if (row->call.row.bytes == sizeof(*row)) {
+		__builtin_memcpy(delta.rss, row->rss, sizeof(delta.rss));
+		count = row->count;
+	}
+	fold_add(state, row->call.row.cause, row->call.row.nr, &delta, count,
+		 row->call.row.returned && is_error(row->call.row.ret));
+	walk->at = at + row->call.row.bytes;
+	return 0;
+}
+
+/* Sends the batch of @ts; to be called ahead of anything else that is sent for this thread. */
+__noinline int batch_send(struct task_state *ts)
+{
+	struct batch_walk walk = { .ts = ts };
+	u32 bytes;
+	u8 busy;
+
+	if (!ts)
+		return 0;
+	busy = ts->busy;
+	busy_set(ts, 1);
+	bytes = ts->batch.bytes;
+	if (bytes > WIRE_BATCH_BYTES)
+		bytes = WIRE_BATCH_BYTES;
+	if (bytes && (!ring_has_room() ||
+		      bpf_ringbuf_output(&ring, &ts->batch, offsetof(struct wire_batch, data) + bytes, wakeup_flags())))
+		bpf_loop(BATCH_ROWS, batch_fold_step, &walk, 0);
+	ts->batch.bytes = ts->batch.rows = 0;
+	ts->pending &= ~PENDING_BATCH;
+	busy_set(ts, busy);
+	return 0;
+}
+
+/* Where the next row of @ts, the state of @task, is to be written. */
+static __always_inline struct wire_whole_row *batch_row(struct task_state *ts, struct task_struct *task)
+{
+	struct wire_batch *batch = &ts->batch;
+	u32 at = batch->bytes;
+
+	if (!at) {
+		batch->head.kind = WIRE_BATCH;
+		batch->head.mm = ts->mm_id;
+		who_fill(&batch->head, task);
+	}
+	if (at > BATCH_LAST) /* never: it is sent before */
+		at = 0;
+	return (struct wire_whole_row *)(ts->batch.data + at);
+}
+
+static __always_inline void row_head_fill(struct wire_row *row, u32 bytes, u32 cause, s32 nr, u64 stack, u64 order)
+{
+	row->bytes = bytes;
+	row->cause = cause;
+	row->nr = nr;
+	row->stack = stack;
+	row->order = order;
+}
+
+/* The row that batch_row() gave the place of is written, and takes @bytes. */
+static __always_inline void batch_add(struct task_state *ts, u32 bytes)
+{
+	ts->batch.bytes += bytes;
+	ts->batch.rows++;
+	ts->pending |= PENDING_BATCH;
+	if (CALLS_ANNOUNCED || shared.reader_sleeps || ts->batch.bytes > BATCH_LAST)
+		batch_send(ts);
+}
+
+#endif

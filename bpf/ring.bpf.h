@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ring: the way out, and the sums for what finds no room in it. */
+#ifndef HEAPTRACE_RING_BPF_H
+#define HEAPTRACE_RING_BPF_H
+
+static __always_inline u64 wakeup_flags(void)
+{
+	if (!shared.reader_sleeps)
+		return BPF_RB_NO_WAKEUP;
+	shared.reader_sleeps = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Whose pending rows SEED_FLUSH sends: they are not the current task's, and no other program runs then. */
+struct {
+	u32 pid, tid;
+	char comm[WIRE_COMM];
+} flushed;
+
+/* That @task, the current one, does it. The name is copied as it lies, for a helper to do so takes longer than all the rest; it
+ * ends at its NUL. */
+static __always_inline void who_fill(struct wire_head *head, struct task_struct *task)
+{
+	const u64 *comm = (const u64 *)task->comm;
+
+	if (flushed.tid) {
+		head->pid = flushed.pid;
+		head->tid = flushed.tid;
+		__builtin_memcpy(head->comm, flushed.comm, sizeof(head->comm));
+		return;
+	}
+	head->pid = process_number(task);
+	head->tid = thread_number(task);
+	((u64 *)head->comm)[0] = comm[0];
+	((u64 *)head->comm)[1] = comm[1];
+}
+
+/* Whether rows may fill the ring further. Looked at every so many rows: what all CPUs send in between is a small part of
+ * what is left beyond the limit. */
+static __always_inline bool ring_has_room(void)
+{
+	u32 zero = 0, *left = bpf_map_lookup_elem(&room, &zero);
+
+	if (!left)
+		return false;
+	if (*left) {
+		*left -= 1;
+		return true;
+	}
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= config.ring_limit)
+		return false;
+	*left = config.room_rows;
+	return true;
+}
+
+static __always_inline void info_dropped(void)
+{
+	__sync_fetch_and_add(&shared.stats.dropped_info, 1);
+}
+
+/* Whether what a call returned is an error. */
+static __always_inline bool is_error(s64 ret)
+{
+	return ret < 0 && ret >= -4095;
+}
+
+/* An empty sum for @key. */
+static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *key, struct task_struct *task)
+{
+	struct scratch *scratch = scratch_get();
+
+	if (!scratch)
+		return NULL;
+	__builtin_memset(&scratch->fold, 0, sizeof(scratch->fold));
+	scratch->fold.pid = process_number(task);
+	scratch->fold.tid = thread_number(task);
+	bpf_map_update_elem(&folds, key, &scratch->fold, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&folds, key);
+}
+
+/* Adds a row about @mm, with the change @delta and standing for @count, to the sum of those like it; to the mm's own spill where
+ * there is no room for one more sum. */
+static __always_inline void fold_add(struct wire_mm *mm, u32 cause, s32 nr, const struct wire_pages *delta, u64 count,
+				     bool error)
+{
+	struct wire_fold_key key = { .mm = mm->id, .cause = cause, .nr = nr };
+	struct wire_fold *fold;
+
+	__sync_fetch_and_add(&shared.stats.folded_rows, 1);
+	if (cause == WIRE_ACTOR || cause == WIRE_RECLAIM)
+		bpf_get_current_comm(key.comm, sizeof(key.comm));
+	fold = bpf_map_lookup_elem(&folds, &key);
+	if (!fold)
+		fold = fold_begin(&key, bpf_get_current_task_btf());
+	if (!fold) {
+		pages_add_atomic(&mm->spilled, delta);
+		__sync_fetch_and_add(&mm->spilled_rows, 1);
+		return;
+	}
+	pages_add_atomic(&fold->delta, delta);
+	__sync_fetch_and_add(&fold->count, count);
+	if (error)
+		__sync_fetch_and_add(&fold->errors, 1);
+	__sync_fetch_and_add(&fold->rows, 1);
+}
+
+#endif
