@@ -6,6 +6,8 @@ import ctypes
 import os
 import re
 
+BPF_CALL = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+
 
 def programs_of(pid):
     """The ids of those that a process holds; it may end at any moment."""
@@ -19,9 +21,8 @@ def programs_of(pid):
 
 def all_programs():
     """The ids of all, by the bpf(2) call itself: no tool is needed for it."""
-    libc, number = ctypes.CDLL(None, use_errno=True), {"x86_64": 321, "aarch64": 280}[os.uname().machine]
-    attributes, found = (ctypes.c_uint32 * 32)(), set()
-    while libc.syscall(number, 11, ctypes.byref(attributes), ctypes.sizeof(attributes)) == 0:  # BPF_PROG_GET_NEXT_ID
+    libc, attributes, found = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 32)(), set()
+    while libc.syscall(BPF_CALL, 11, ctypes.byref(attributes), ctypes.sizeof(attributes)) == 0:  # BPF_PROG_GET_NEXT_ID
         found.add(attributes[1])
         attributes[0] = attributes[1]
     return found

@@ -57,8 +57,7 @@ def main():
         while count < LIMIT and gdb.selected_inferior().pid:
             if register("rax") == ENOSYS:
                 count += 1
-                call = {"nr": register("orig_rax"), "args": [register("rdi"), register("rsi")], "frames": frames()}
-                file.write(json.dumps(call) + "\n")
+                file.write(json.dumps({"nr": register("orig_rax"), "frames": frames()}) + "\n")
             gdb.execute("continue", to_string=True)
     if gdb.selected_inferior().pid:
         gdb.execute("kill", to_string=True)

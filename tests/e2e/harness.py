@@ -164,8 +164,8 @@ class Observer(Process):
         self.path = path or new_path(".jsonl")
         super().__init__([HEAPTRACE, "-s", source, *OPTIONS, "-f", "jsonl", "-o", self.path, *options], **how)
 
-    def attached(self, *pids, timeout=PATIENCE):
-        """Waits until it watches: its header is in the file (and, with ptrace, it traces the processes)."""
+    def attached(self, timeout=PATIENCE):
+        """Waits until it watches: then its header is in the file."""
         def ready():
             if self.popen.poll() is not None:
                 raise RuntimeError(f"heaptrace ended: {self.popen.returncode} {self.popen.stderr.read()!r}")
@@ -246,6 +246,36 @@ def _rollup(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii", errors="replace") as file:
         lines = [line.split() for line in file]
     return {names[key[:-1]]: int(value) * 1024 for key, value, *_ in lines if key[:-1] in names}
+
+
+def is_gone(pid):
+    """Whether a process has ended: a zombie, or not even that."""
+    try:
+        return status_of(pid)["State"] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def comm_of(pid):
+    """Its name; None where it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+    return None
+
+
+def children_of(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            found += [int(child) for child in file.read().split()]
+    return found
+
+
+def root_only(t, why):
+    """Whether this is root; a skip says why it must be."""
+    if os.geteuid() != 0:
+        t.skip("all", f"only root can {why}")
+    return os.geteuid() == 0
 
 
 def _threads(pid):

@@ -9,23 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 target=$(realpath "${TARGET:-build/target}")
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
-number=0
-
-# result STATUS NAME: one line of TAP; on failure with what the last command printed.
-result() {
-    number=$((number + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $number - $2"
-    else
-        echo "not ok $number - $2"
-        sed 's/^/# /' "$tmp/out" "$tmp/err" | head -40
-    fi
-}
-
-skip() {
-    number=$((number + 1))
-    echo "ok $number - $1 # SKIP $2"
-}
+. tests/e2e/tap.sh
 
 # try ARGUMENT...: runs the target; sets status; its output is in $tmp/out and $tmp/err.
 try() {

@@ -9,23 +9,8 @@ cd "$(dirname "$0")/../.." || exit 1
 library=$(realpath "${LIBRARY:-build/libheaptrace-alloc.so}")
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
-number=0
+. tests/e2e/tap.sh
 export LC_ALL=C
-
-result() {
-    number=$((number + 1))
-    if [ "$1" -eq 0 ]; then
-        echo "ok $number - $2"
-    else
-        echo "not ok $number - $2"
-        head -n 20 "$tmp/out" "$tmp/err" | sed 's/^/# /'
-    fi
-}
-
-skip() {
-    number=$((number + 1))
-    echo "ok $number - $1 # SKIP $2"
-}
 
 # often COUNT: how often something is to be done that is done COUNT times where LOAD is 1.
 often() {

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import harness
-from harness import Observer, Process, case, new_path, prog, status_of, stop, unlike, wait_until
+from harness import Observer, Process, case, children_of, new_path, prog, status_of, stop, unlike, wait_until
 
 PAGE = 4096
 
@@ -29,7 +29,7 @@ def running_process(t, source):
         held.until("ready")
         before = held.ask("map 100")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             points = [held.ask(line) for line in ("map 300", "drop", "map 7", "mark here")]
             at_stop = stop(held.pid)
             done = observer.end()
@@ -52,7 +52,7 @@ def busy_threads(t, source):
         held.until("ready")
         held.ask("busy")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             point = held.ask("map 50")
             at_stop = stop(held.pid)
             done = observer.end()
@@ -74,7 +74,7 @@ def any_thread_stands_for_the_process(t, source):
         t.equal((len(tids), tids[0]), (5, held.pid), "five threads")
         for number, tid in enumerate(tids[1:], 2):
             with Observer(source, "-p", str(tid)) as observer:
-                observer.attached(held.pid)
+                observer.attached()
                 point = held.ask("map 40")
                 done = observer.end()
             t.balanced(done, f"thread {number}: books balance")
@@ -90,7 +90,7 @@ def several_processes(t, source):
             held.until("ready")
             held.ask("mark warm")
         with Observer(source, "-p", f"{one.pid},{two.pid}") as observer:
-            observer.attached(one.pid, two.pid)
+            observer.attached()
             points = [one.ask("map 10"), two.ask("map 20"), other.ask("map 30"), one.ask("drop"), two.ask("mark b")]
             done = observer.end()
         t.balanced(done)
@@ -106,10 +106,10 @@ def two_observers(t, source):
         held.until("ready")
         held.ask("mark warm")
         with Observer(source, "-p", str(held.pid)) as first:
-            first.attached(held.pid)
+            first.attached()
             one = held.ask("map 21")
             with Observer(source, "-p", str(held.pid)) as second:
-                second.attached(held.pid)
+                second.attached()
                 two = held.ask("map 34")
                 done_second = second.end()
             three = held.ask("drop")
@@ -126,7 +126,7 @@ def process_that_ends(t, source):
         held.until("ready")
         held.ask("map 64")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             point = held.ask("map 9")
             held.say("quit")
             held.finish()
@@ -145,7 +145,7 @@ def children_of_an_attached_process(t, source):
         shell.say("echo ready")
         shell.until("ready")
         with Observer(source, "-p", str(shell.pid)) as observer:
-            observer.attached(shell.pid)
+            observer.attached()
             shell.say(f"{prog('family')} fork; {prog('family')} chain 2; echo done")
             shell.until("done")
             done = observer.end()
@@ -163,10 +163,9 @@ def another_namespace(t, source):
     with Process([*unshare, prog("hold"), "0"]) as outer:
         outer.until("ready")
         outer.ask("mark warm")
-        with open(f"/proc/{outer.pid}/task/{outer.pid}/children", encoding="ascii") as file:
-            pid = int(file.read().split()[0])
+        pid, = children_of(outer.pid)
         with Observer(source, "-p", str(pid)) as observer:
-            observer.attached(pid)
+            observer.attached()
             points = [outer.ask("map 44"), outer.ask("drop")]
             at_stop = stop(pid)
             done = observer.end()
@@ -194,7 +193,7 @@ def program_that_is_only_there(t, source):
         held.until("ready")
         held.ask("mark warm")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             point = held.ask("map 44")
             done = observer.end()
     t.ok(not os.path.exists(f"{room}/hidden"), "nobody else sees the file")
@@ -251,7 +250,7 @@ def stopped_process(t, source):
         held.ask("map 20")
         at_stop = stop(held.pid)
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             done = observer.end()
         t.balanced(done)
         same_as_proc(t, done, held.pid, at_stop, "stopped")
@@ -272,7 +271,7 @@ def faults_that_nobody_has_told(t, source):
         held.until("ready")
         held.ask("mark warm")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             held.ask(f"major {path}")
             done = observer.end()
         held.ask("calm")
@@ -291,14 +290,14 @@ def after_kill_9(t, source):
         held.until("ready")
         held.ask("busy")
         with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             held.ask("map 3")
             observer.popen.kill()
             observer.popen.wait()
         wait_until(lambda: status_of(held.pid)["TracerPid"] == "0", "the kernel to let it go")
         t.equal(held.ask("rest")["name"], "rest", "the process goes on after kill -9 of heaptrace")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             point = held.ask("map 11")
             done = observer.end()
         t.balanced(done, "a second attach works")

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import harness
-from harness import HEAPTRACE, Process, TARGET, case, folder, new_path, once, prog, run
+from harness import HEAPTRACE, Process, TARGET, case, folder, new_path, once, prog, root_only, run
 
 USAGE, FAILED, CANNOT_RUN, NOT_FOUND = 2, 125, 126, 127
 
@@ -125,8 +125,7 @@ def pids_that_cannot_be_attached_to(t, source):
 
 @case()
 def process_of_another_user(t, source):
-    if os.geteuid() != 0:
-        t.skip("all", "only root can become two users")
+    if not root_only(t, "become two users"):
         return
     weak = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"]
     with Process([prog("hold"), "0"]) as held:
@@ -156,8 +155,7 @@ def outputs_that_cannot_be_written(t, source):
 
 @case()
 def full_disk(t, source):
-    if os.geteuid() != 0:
-        t.skip("all", "only root can mount a small file system")
+    if not root_only(t, "mount a small file system"):
         return
     place = new_path("-tmpfs")
     os.mkdir(place)

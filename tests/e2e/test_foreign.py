@@ -124,7 +124,7 @@ def khugepaged(t, source):
     with machine.settings(hurried()), Process([prog("hold"), "0"]) as held:
         held.until("ready")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             before = held.ask("mark before")
             held.ask("sparse 4")  # entering its list wakes khugepaged: this reading may find the areas filled, or half so
             wait_for_khugepaged(t, held.pid, before["anon"] + 4 * 512 * 4096)
@@ -170,7 +170,7 @@ class MemoryGroup:
             held.until("ready")
             self.write("cgroup.procs", held.pid)
             with Observer(source, "-p", str(held.pid)) as observer:
-                observer.attached(held.pid)
+                observer.attached()
                 yield held, observer
 
     def _removed(self):
@@ -215,7 +215,8 @@ def reclaim(t, source):
         rows = [row for row in done.books.rows if row["cause"] == "kernel" and row["anon"] < 0]
         t.ok(sum(row["anon"] for row in rows) <= after["anon"] - before["anon"] + 4096 * 16,
              "what was taken is in rows of a kernel actor", *rows[:4], "rows of its own:", *mine[:4])
-        t.none([row for row in rows if row["name"] != "reclaim" and not row["name"].startswith("kswapd")], "which say that it was reclaim")
+        t.none([row for row in rows if row["name"] != "reclaim" and not row["name"].startswith("kswapd")],
+               "which say that it was reclaim")
         t.ok(len(rows) <= 64, "in a few rows, not one for each page", len(rows))
 
 
@@ -262,7 +263,7 @@ def same_page_merging(t, source):
     with machine.settings(changes), Process([prog("hold"), "0"]) as held:
         held.until("ready")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             before = held.ask("merge 256")
             wait_until(lambda: int(machine.read(f"/proc/{held.pid}/ksm_merging_pages") or 0) >= 200, "KSM to merge", 300)
             after = held.ask("mark after")
@@ -283,7 +284,7 @@ def set_apart_huge_pages(t, source):
         wait_until(lambda: _set_apart(path, 2), "huge pages to be set apart", 300)
         held.until("ready")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             held.say("huge 2")
             points = points_of(held.line())
             done = observer.end()

@@ -116,7 +116,7 @@ def attach_once(held, source, n):
     """Attach, a mark, a stop, detach: what is wrong. Every row is only looked at the first time: there are very many, and
     the ledger counts them also where they are not written."""
     with Observer(source, *(("-e", "exit") if n else ()), "-p", str(held.pid)) as observer:
-        observer.attached(held.pid)
+        observer.attached()
         held.ask(f"mark {n}")
         at_stop = stop(held.pid)
         done = observer.end()
@@ -154,7 +154,7 @@ def killed_again_and_again(t, source):
         held.ask("busy")
         begin, answered = time.monotonic(), 0
         with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             span = 1.2 * (time.monotonic() - begin)
         for n in range(count):
             with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
@@ -178,7 +178,7 @@ def nothing_stays_behind(t, source):
     with Process([prog("hold"), "0"]) as held:
         held.until("ready")
         with Observer(source, "-p", str(held.pid)) as observer:
-            observer.attached(held.pid)
+            observer.attached()
             loaded = programs_of(observer.pid)
             t.ok(len(loaded) > 3, "while it runs, its programs are there", loaded)
             observer.popen.kill()

@@ -8,7 +8,7 @@ import os
 import signal
 
 import harness
-from harness import Observer, Process, case, observe, prog, status_of, stop, times, unlike, wait_until
+from harness import Observer, Process, case, children_of, comm_of, is_gone, observe, prog, stop, times, unlike, wait_until
 
 PAGE = 4096
 TIGHT = ("--ring", "4k")  # a page: there is no smaller one
@@ -86,26 +86,7 @@ def stopped_observer(t, source):
 def flood_is_over(observer):
     """The command has ended: it is a zombie until its parent, the stopped observer, goes on. The observer's reader of
     symbols is another child of it."""
-    for child in children_of(observer):
-        try:
-            if status_of(child)["State"] != "Z" and comm_of(child) != "heaptrace-names":
-                return False
-        except FileNotFoundError:
-            pass
-    return True
-
-
-def comm_of(pid):
-    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-        return file.read().strip()
-
-
-def children_of(pid):
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-            found += [int(child) for child in file.read().split()]
-    return found
+    return all(is_gone(child) or comm_of(child) == "heaptrace-names" for child in children_of(observer))
 
 
 @case("syscalls", sources=("bpf",))
@@ -155,7 +136,7 @@ def more_mms_than_places(t, source):
         held[-1].ask("busy")
         pids = [one.pid for one in held]
         with Observer(source, *TIGHT, "-p", ",".join(map(str, pids))) as observer:
-            observer.attached(*pids)
+            observer.attached()
             for number, one in enumerate(held):
                 for line in (f"map {number + 1}", "map 20", "drop"):
                     one.ask(line)

@@ -51,7 +51,7 @@ def static_binary(t, source):
     """No dynamic loader, no libc.so: with glibc, and with musl where its compiler is there."""
     for compiler_name in ("gcc", "musl-gcc"):
         if not shutil.which(compiler_name):
-            print(f"# no {compiler_name}: its variant is left out")
+            t.skip(f"{compiler_name} -static", f"{compiler_name} is not installed")
             continue
         path = new_path("-static")
         built = run([compiler_name, "-static", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-idirafter", "/usr/include", "-idirafter",
@@ -68,7 +68,7 @@ def static_binary(t, source):
 @case()
 def database(t, source):
     if not shutil.which("sqlite3"):
-        print("# no sqlite3: left out")
+        t.skip("all", "sqlite3 is not installed")
         return
     done = observe(source, ["sqlite3", ":memory:", "create table t(a,b); with recursive n(i) as (select 1 union all select "
                             "i+1 from n where i<20000) insert into t select i, hex(randomblob(50)) from n; "

@@ -200,7 +200,7 @@ def nothing_is_left(t, source):
         with Process([prog("hold"), "2"]) as held:
             held.until("ready")
             with Observer(source, "-p", str(held.pid), stderr=subprocess.DEVNULL) as observer:
-                observer.attached(held.pid)
+                observer.attached()
                 tracer = status_of(held.pid)["TracerPid"]
                 observer.popen.send_signal(number)
                 observer.popen.wait(harness.PATIENCE)
@@ -228,7 +228,7 @@ def waiting_calls(t, source):
         held.until("ready")
         for _ in range(3):
             with Observer(source, "-p", str(held.pid)) as observer:
-                observer.attached(held.pid)
+                observer.attached()
                 t.balanced(observer.end())
         held.say("go on")
         _, said, _ = held.finish()
@@ -257,7 +257,7 @@ def waiting_calls_and_signals(t, source):
         sender.start()
         for _ in range(8):
             with Observer(source, "--stacks", "none", "-p", str(popen.pid)) as observer:
-                observer.attached(popen.pid)
+                observer.attached()
                 watched = goes_on()
                 observer.end()
             if not watched or not goes_on():

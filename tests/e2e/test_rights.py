@@ -13,12 +13,12 @@ import struct
 
 import harness
 import machine
-from harness import HEAPTRACE, Process, new_path, once, prog, run
+from bpf_programs import BPF_CALL
+from harness import HEAPTRACE, Process, new_path, once, prog, root_only, run
 
 NOBODY = 65534
 EPERM, EINVAL, ENOSYS = 1, 22, 38
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"
-BPF_CALL = {"x86_64": 321, "aarch64": 280}
 # include/uapi/linux/capability.h
 CAPS = {"DAC_READ_SEARCH": 2, "KILL": 5, "SYS_PTRACE": 19, "PERFMON": 38, "BPF": 39, "CHECKPOINT_RESTORE": 40}
 
@@ -28,12 +28,6 @@ def with_caps(*names):
     caps = ",".join(["-all", *("+" + name for name in names)])
     return ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--bounding-set=+all",
             f"--inh-caps={caps}", f"--ambient-caps={caps}"]
-
-
-def is_root(t):
-    if os.geteuid() != 0:
-        t.skip("all", "only root can give rights away")
-    return os.geteuid() == 0
 
 
 def with_faults(function):
@@ -85,7 +79,7 @@ def falls_back(t, before, words, name, **how):
 
 @once
 def one_capability_alone(t):
-    if is_root(t):
+    if root_only(t, "give rights away"):
         falls_back(t, with_caps("perfmon"), ["CAP_BPF", "is missing"], "without CAP_BPF")
         falls_back(t, with_caps("bpf"), ["CAP_PERFMON", "is missing"], "without CAP_PERFMON")
 
@@ -94,7 +88,7 @@ def one_capability_alone(t):
 @with_faults
 def both_capabilities(t):
     """They are enough for one's own processes."""
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     caps = with_caps("bpf", "perfmon")
     done = watch(caps, "-s", "bpf", "--", prog("family"), "fork")
@@ -110,7 +104,7 @@ def both_capabilities(t):
 @with_faults
 def by_capsh(t):
     """The same by a program of the capabilities' own makers: it sets all at once and executes by a shell."""
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     if not shutil.which("capsh"):
         t.skip("all", "capsh is not installed")
@@ -131,7 +125,7 @@ def perf_is_forbidden(t):
     """kernel.perf_event_paranoid = 3: Debian's kernels let no ordinary user have perf events then, others do. Faults come from
     what /proc says, and the header does not claim to see them."""
     plain = with_caps()
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     if not os.access(PARANOID, os.W_OK):
         t.skip("all", "no perf events here, or no right to restrict them")
@@ -153,7 +147,7 @@ def perf_is_forbidden(t):
 @with_faults
 def processes_of_others(t):
     """The programs could watch anybody; whom the user may watch is the kernel's rule for ptrace."""
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     with Process([prog("hold"), "1"]) as held:
         held.until("ready")
@@ -171,7 +165,7 @@ def forbid_bpf(error):
     """Runs in the child: from here on bpf(2) fails with this error, as under a container's profile."""
     def code(op, jt, jf, k):
         return struct.pack("HBBI", op, jt, jf, k)
-    program = b"".join((code(0x20, 0, 0, 0), code(0x15, 0, 1, BPF_CALL[os.uname().machine]),
+    program = b"".join((code(0x20, 0, 0, 0), code(0x15, 0, 1, BPF_CALL),
                         code(0x06, 0, 0, 0x00050000 | error), code(0x06, 0, 0, 0x7fff0000)))
     libc, memory = ctypes.CDLL(None, use_errno=True), ctypes.create_string_buffer(program)
     head = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(memory)))
@@ -193,7 +187,7 @@ def bpf_is_forbidden(t):
 
 @once
 def no_type_information(t):
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     hide = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh"]
     if run([*hide, "/bin/true"]).rc:
@@ -230,7 +224,7 @@ def running(t, command, may, name, command_caps=None):
 @once
 @with_faults
 def given_up(t):
-    if is_root(t):
+    if root_only(t, "give rights away"):
         running(t, [HEAPTRACE], set(CAPS), "as root")
         running(t, [*with_caps("bpf", "perfmon"), HEAPTRACE], {"BPF", "PERFMON"}, "with two", {"BPF", "PERFMON"})
 
@@ -239,7 +233,7 @@ def given_up(t):
 @with_faults
 def file_capabilities(t):
     """make install SETCAP=1: members of the group observe without root, nobody else can run it."""
-    if not is_root(t):
+    if not root_only(t, "give rights away"):
         return
     missing = [name for name in ("make", "setcap", "setpriv") if not shutil.which(name)]
     if missing:

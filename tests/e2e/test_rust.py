@@ -54,7 +54,7 @@ def plain(name):
 @case()
 def known_chains(t, source):
     if not _built and not rustc():
-        t.ok(True, "there is no Rust compiler here, so nothing is compared")
+        t.skip("all", "no Rust compiler is installed")
         return
     for mangling in MANGLINGS:
         done = observe(source, [build(mangling)], "--stacks", "dwarf")

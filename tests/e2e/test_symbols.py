@@ -15,7 +15,8 @@ import threading
 import chains
 import harness
 from chains import CHAINS, PLUGIN
-from harness import HEAPTRACE, PYTHON, Process, Run, case, environment, folder, new_path, observe, prog, run, wait_until
+from harness import (HEAPTRACE, PYTHON, Process, Run, case, children_of, environment, folder, is_gone, new_path, observe, prog, run,
+                     wait_until)
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prog", "callers.c")
 F_SETPIPE_SZ = 1031  # of linux/fcntl.h
@@ -163,14 +164,6 @@ def whose_file(t, source):
         shutil.copy(kept, program)
 
 
-def is_over(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def leads_to(descriptor, path):
     try:
         return os.readlink(descriptor) == path
@@ -189,10 +182,9 @@ def report_that_waits(t, source):
     with Process([HEAPTRACE, "-s", source, "-f", "jsonl", "-o", path, "--stacks", "dwarf", "--", "sh", "-c", script]) as observer:
         folder_of = f"/proc/{observer.pid}/fd/*"
         wait_until(lambda: any(leads_to(fd, program + " (deleted)") for fd in glob.glob(folder_of)), "the program's file to be open")
-        with open(f"/proc/{observer.pid}/task/{observer.pid}/children", encoding="utf-8") as file:
-            pids = file.read().split()
+        pids = children_of(observer.pid)
         observer.popen.stdin.close()
-        wait_until(lambda: any(is_over(pid) for pid in pids), "the program to end")
+        wait_until(lambda: any(is_gone(pid) for pid in pids), "the program to end")
         os.set_blocking(pipe, True)
         with os.fdopen(pipe, "rb") as file, open(path + ".jsonl", "wb") as copy:
             shutil.copyfileobj(file, copy)

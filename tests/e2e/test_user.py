@@ -6,7 +6,7 @@ import os
 import pwd
 
 import harness
-from harness import HEAPTRACE, case, environment, new_path, run
+from harness import HEAPTRACE, case, environment, new_path, root_only, run
 
 NOBODY = pwd.getpwnam("nobody")
 WHO = ["/bin/sh", "-c", "id -u; id -g; id -G; grep CapEff /proc/self/status; echo $HOME $USER"]
@@ -18,16 +18,9 @@ def under_sudo(*arguments, **changes):
     return run([HEAPTRACE, *arguments], env=env)
 
 
-def root_only(t):
-    if os.geteuid() != 0:
-        t.skip("all", "only root can change the user")
-        return False
-    return True
-
-
 @case()
 def invoking_user(t, source):
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     place = new_path("-user")
     os.mkdir(place)
@@ -44,7 +37,7 @@ def invoking_user(t, source):
 
 @case()
 def root_option(t, source):
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     path = new_path(".jsonl")
     done = under_sudo("-s", source, "--root", "-f", "jsonl", "-o", path, "--", *WHO)
@@ -55,7 +48,7 @@ def root_option(t, source):
 
 @case()
 def user_option(t, source):
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     for name in ("nobody", str(NOBODY.pw_uid)):
         path = new_path(".jsonl")
@@ -71,7 +64,7 @@ def user_option(t, source):
 @case()
 def broken_sudo_variables(t, source):
     """Never root by mistake: a SUDO_UID that is no number is refused, not read as 0."""
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     for value in ("x", "-1", "", "99999999999", "1000x"):
         done = run([HEAPTRACE, "-s", source, "-o", "/dev/null", "--", "id", "-u"], env=environment(SUDO_UID=value))
@@ -81,7 +74,7 @@ def broken_sudo_variables(t, source):
 @case()
 def without_rights(t, source):
     """An ordinary user: what works says so, and what does not says why."""
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     weak = ["setpriv", "--reuid", str(NOBODY.pw_uid), "--regid", str(NOBODY.pw_gid), "--clear-groups"]
     place = new_path("-weak")
@@ -104,7 +97,7 @@ def without_rights(t, source):
 @case()
 def files_of_others_under_sudo(t, source):
     """A file that was there before does not change hands: sudo heaptrace -o is no way to make it one's own."""
-    if not root_only(t):
+    if not root_only(t, "change the user"):
         return
     path = new_path(".precious")
     with open(path, "w", encoding="utf-8") as file:

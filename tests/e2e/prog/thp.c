@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* thp: a huge page made by one touch, split by a partial change, and (where khugepaged is told to hurry) made without
- * any act of the process. Prints its readings; a machine without huge pages shows in them. */
+/* thp: huge pages made by one touch each, split by a partial change, and collapsed where the process asks for it. Prints its
+ * readings; a machine without huge pages shows in them. */
 #include "prog.h"
 
 #include <sys/mman.h>
