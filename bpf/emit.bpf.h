@@ -161,7 +161,7 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 	busy_set(ts, 1);
 	whole = batch_row(ts, task);
 	row_head_fill(&whole->call.row, sizeof(*whole), row->cause, row->nr, row->stack, row->order);
-	whole->call.row.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
+	whole->call.row.ts_ns = row->ts_ns ? row->ts_ns : row_ns(ts);
 	whole->call.row.returned = row->returned;
 	whole->call.row.ret = row->ret;
 	whole->call.row.virt = row->delta.virt;
@@ -183,7 +183,7 @@ static __always_inline void call_keep(struct task_state *ts, struct task_struct 
 	u32 bytes = sizeof(call->row) + args * sizeof(u64);
 
 	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
-	call->row.ts_ns = bpf_ktime_get_ns();
+	call->row.ts_ns = row_ns(ts);
 	call->row.returned = 1;
 	call->row.ret = ret;
 	call->row.virt = ts->own.virt;

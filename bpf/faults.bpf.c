@@ -1,19 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* faults: page faults, gathered into runs of one kind on contiguous pages. */
 
-/* The time, to the tick: reading the clock is a good part of what a fault costs. Not before the run that there is, which may
- * have begun later in the same tick than the clock was read. */
-static __always_inline u64 tick_ns(struct task_state *ts)
-{
-	u64 tick = bpf_jiffies64();
-
-	if (ts->tick != tick) {
-		ts->tick = tick;
-		ts->tick_ns = bpf_ktime_get_ns();
-	}
-	return ts->tick_ns > ts->run.ts_ns ? ts->tick_ns : ts->run.ts_ns;
-}
-
 static __always_inline int fault_of_user(u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -38,7 +25,7 @@ static __always_inline int fault_of_user(u64 address)
 	ts->fault.start = page;
 	ts->fault.end = page + (1ull << config.page_shift);
 	/* A run has the time of its first; for one that seems to go on with a run the tick will do. */
-	ts->fault.ts_ns = ts->pending & PENDING_RUN && page == ts->run.end ? tick_ns(ts) : bpf_ktime_get_ns();
+	ts->fault.ts_ns = ts->pending & PENDING_RUN && page == ts->run.end ? tick_ns(ts) : row_ns(ts);
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
 	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(task)) : 0;
@@ -67,7 +54,7 @@ static __always_inline int fault_of_kernel(u64 address)
 		run->count = 1;
 		run->start = page;
 		run->end = page + (1ull << config.page_shift);
-		run->ts_ns = bpf_ktime_get_ns();
+		run->ts_ns = row_ns(ts);
 		run->cause = WIRE_KERNEL_FAULT;
 		return 0;
 	}

@@ -58,6 +58,25 @@ static __always_inline void info_dropped(void)
 	__sync_fetch_and_add(&shared.stats.dropped_info, 1);
 }
 
+/* The time, to the tick: reading the clock is a good part of what a call or a fault costs. Not before the run that there is, which
+ * may have begun later in the same tick than the clock was read. */
+static __always_inline u64 tick_ns(struct task_state *ts)
+{
+	u64 tick = bpf_jiffies64();
+
+	if (ts->tick != tick) {
+		ts->tick = tick;
+		ts->tick_ns = bpf_ktime_get_ns();
+	}
+	return ts->tick_ns > ts->run.ts_ns ? ts->tick_ns : ts->run.ts_ns;
+}
+
+/* The time for a row of @ts. */
+static __always_inline u64 row_ns(struct task_state *ts)
+{
+	return config.rough_times ? tick_ns(ts) : bpf_ktime_get_ns();
+}
+
 /* Whether what a call returned is an error. */
 static __always_inline bool is_error(s64 ret)
 {

@@ -272,6 +272,7 @@ struct wire_config {
 	u32 page_shift;
 	u32 follow;	   /* watch children that have an mm of their own */
 	u32 stacks;	   /* enum wire_stacks */
+	u32 rough_times;   /* of rows: to the tick */
 	u32 pid_namespace; /* inode of the observer's; 0: the first one, whose numbers are the kernel's */
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
 	u32 places;	   /* in the array of what is live: a power of two */

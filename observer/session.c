@@ -101,6 +101,7 @@ static int source_try(struct session *session, const struct source_ops *ops, str
 		.stacks = stacks_of(options->stacks),
 		.program = options->cmd ? options->cmd[0] : NULL,
 		.ring_bytes = options->ring_bytes,
+		.rough_times = !options->format->row_times || (options->quiet && options->format->quiet_hides_rows),
 	};
 	int err = ops->probe ? ops->probe(diag) : 0;
 

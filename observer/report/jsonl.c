@@ -367,6 +367,7 @@ static int jsonl_write(void *report, const struct record *record)
 const struct report_ops report_jsonl = {
 	.name = "jsonl",
 	.help = "one JSON object a line, for programs",
+	.row_times = true,
 	.open = jsonl_open,
 	.write = jsonl_write,
 	.close = jsonl_close,

@@ -343,6 +343,7 @@ const struct report_ops report_recording = {
 	.name = "recording",
 	.help = "every event as it came, to be read by heaptrace again",
 	.all_rows = true,
+	.row_times = true,
 	.open = recording_open,
 	.write = recording_write,
 	.close = recording_close,

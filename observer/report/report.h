@@ -26,6 +26,7 @@ struct report_ops {
 	const char *help;
 	bool all_rows;	       /* takes rows that a filter hides, too, and needs their names */
 	bool quiet_hides_rows; /* with report_options.quiet it writes no rows */
+	bool row_times;	       /* it writes when each row was */
 	/* A new report, or NULL with errno set. @options is copied; the stream stays the caller's. */
 	void *(*open)(const struct report_options *options);
 	/* Writes one record. 0 or -errno (a full disk is found here or at close). */

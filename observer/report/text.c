@@ -440,6 +440,7 @@ const struct report_ops report_text = {
 	.name = "text",
 	.help = "the timeline and the closing tables, for people (default)",
 	.quiet_hides_rows = true,
+	.row_times = true,
 	.open = text_open,
 	.write = text_write,
 	.close = text_close,

@@ -58,6 +58,7 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 	config->cpu_count = (uint32_t)cpus;
 	config->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	config->follow = wanted->follow;
+	config->rough_times = wanted->rough_times;
 	config->stacks = wanted->stacks;
 	config->pid_namespace = procfs_pid_namespace();
 	config->stack_seed = wanted->stack_seed;

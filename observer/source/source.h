@@ -25,6 +25,8 @@ struct source_config {
 	pid_t child;	 /* > 0: a child of ours, held before its exec; its books open at that exec */
 	bool follow;	 /* watch children too */
 	bool no_seccomp; /* put no filter on @child */
+	/* Rows, and nothing else, may have the time to the scheduler's tick: nobody will see it. */
+	bool rough_times;
 	enum source_stacks stacks;
 	const char *program; /* what @child will exec, as execvp(3) takes it; NULL: not known */
 	uint64_t ring_bytes; /* of the event buffer; 0 = default */

@@ -135,7 +135,11 @@ def computing(t, source):
         with open(flag, "r+b") as file:
             file.write(b"1")
         rc, out, err = observer.finish()
-    t.balanced(Run(rc, out, err, observer.path))
+    done = Run(rc, out, err, observer.path)
+    if t.balanced(done):
+        moments = [row["ts_ns"] for row in done.books.records if row["type"] == "event" and row["cause"] == "syscall"]
+        t.equal(len(set(moments)), len(moments), "each call has a time of its own")
+        t.equal(moments, sorted(moments), "in the order of the calls")
 
 
 @case()
