@@ -375,7 +375,7 @@ static bool settle(struct tracer *tracer, struct ptrace_mm *mm, const struct ptr
 	struct usage now;
 	uint64_t count;
 
-	sure_confirm(tracer, mm, false);
+	sure_confirm(tracer, mm, NULL);
 	now = mm->level;
 	if (!quiet)
 		clean = moment_catch(tracer, mm, &now);

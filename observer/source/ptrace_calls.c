@@ -102,8 +102,11 @@ static void call_begin(struct tracer *tracer, struct ptrace_task *task)
 		call->has_stack = true;
 	}
 	call->sure = sure_call(tracer, task);
-	if (call->sure)
+	if (call->sure) {
+		call->measuring = !call->alone;
+		mm->measuring += call->measuring;
 		return;
+	}
 	if (call->effect == EFFECT_MEASURED)
 		books_settle(tracer, mm, task);
 	exec_path_read(tracer, task);
@@ -167,7 +170,7 @@ bool call_enter(struct tracer *tracer, struct ptrace_task *task, struct ptrace_e
 		exec_path_read(tracer, task);
 		return true;
 	}
-	sure_confirm(tracer, task->mm, true);
+	sure_confirm(tracer, task->mm, task);
 	if (is_mark(call)) {
 		mark_take(tracer, task);
 		return true;
@@ -213,6 +216,7 @@ static void patience_lost(struct ptrace_mm *mm)
 {
 	token_drop(mm->holder);
 	mapped_forget(&mm->sure.mapped);
+	sure_changed(mm, NULL, 0);
 }
 
 void call_lose_patience(struct ptrace_mm *mm, uint64_t now_ns)

@@ -301,7 +301,8 @@ void life_last_stop(struct tracer *tracer, struct ptrace_task *task, bool killed
 	call_cut_short(tracer, task);
 	if (!mm)
 		return;
-	sure_confirm(tracer, mm, !killed);
+	sure_confirm(tracer, mm, killed || mm->tasks > 1 ? NULL : task);
+	sure_forget(task);
 	/* Where others go on, what they do is theirs: only what this one did last is booked. */
 	if (mm_is_quiet(mm))
 		books_resolve(tracer, mm, task);
@@ -317,6 +318,9 @@ void life_gone(struct tracer *tracer, struct ptrace_task *task, int status)
 
 	memcpy(event.comm, task->comm, sizeof(event.comm));
 	/* It has had no last stop: killed at once. */
+	if (task->mm)
+		sure_confirm(tracer, task->mm, NULL);
+	sure_forget(task);
 	mm_leave(tracer, task);
 	if (WIFSIGNALED(status))
 		event.proc_exit.signal = WTERMSIG(status);
@@ -349,7 +353,7 @@ void life_let_go(struct tracer *tracer, struct ptrace_mm *mm)
 	struct ptrace_task *task;
 	size_t pos = 0;
 
-	sure_confirm(tracer, mm, mm_is_quiet(mm));
+	sure_confirm(tracer, mm, mm_is_quiet(mm) ? task_find(tracer, mm->sure.tid) : NULL);
 	books_resolve(tracer, mm, mm_other_task(tracer, mm, NULL));
 	mm_close(tracer, mm, NULL, true);
 	while ((task = map_next(&tracer->tasks, &pos, NULL))) {

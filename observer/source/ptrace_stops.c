@@ -10,11 +10,15 @@
 #include "source/ptrace_sure.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+
+/* How often it is looked whether a call is over that others wait for. */
+#define HURRY_LOOKS 4
 
 #define SYSCALL_STOP (SIGTRAP | 0x80) /* by PTRACE_O_TRACESYSGOOD */
 
@@ -72,12 +76,28 @@ void stop_interrupt(struct ptrace_task *task)
 	task->interrupted = !ptrace(PTRACE_INTERRUPT, task->tid, 0, 0);
 }
 
+/* Others wait for the end of a call that nobody looks at. Mostly it only wants the CPU; else its thread is told to stop. */
+static void holder_hurry(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	struct ptrace_task *holder = mm->holder;
+
+	for (int i = 0; i < HURRY_LOOKS && mm->holder && mm->holder->call.sure; i++) {
+		sched_yield();
+		sure_confirm(tracer, mm, NULL);
+	}
+	if (mm->holder && holder->call.sure && holder->state == TASK_RUNNING && !holder->exit_due)
+		holder->exit_due = !ptrace(PTRACE_INTERRUPT, holder->tid, 0, 0);
+}
+
 void stop_release(struct tracer *tracer, struct ptrace_mm *mm)
 {
 	struct ptrace_task *task;
 
-	while (!tracer->letting_go && (task = call_next(tracer, mm)))
+	while (!tracer->letting_go && (task = call_next(tracer, mm))) {
 		stop_resume(tracer, task);
+		if (mm->queue)
+			holder_hurry(tracer, mm);
+	}
 }
 
 /* Lets a task go on unless all are to be let go; then only as far as the entry of a call that it makes again. A signal that
@@ -98,10 +118,13 @@ static pid_t event_message(const struct ptrace_task *task)
 /* The task is at the entry of a call. */
 static void call_come(struct tracer *tracer, struct ptrace_task *task, struct ptrace_entry *entry)
 {
-	if (call_enter(tracer, task, entry))
+	if (call_enter(tracer, task, entry)) {
 		stop_resume(tracer, task);
-	else
-		task_set_state(task, TASK_QUEUED);
+		return;
+	}
+	task_set_state(task, TASK_QUEUED);
+	holder_hurry(tracer, task->mm);
+	stop_release(tracer, task->mm);
 }
 
 /* A stop at a syscall: @by_filter where our filter stopped it. */
@@ -174,6 +197,8 @@ static void notified_end(struct tracer *tracer, struct ptrace_task *task)
 			sure_cut(tracer, task, &cut);
 		if (task->exit_due)
 			call_forget(task);
+	} else if (task->exit_due && task->call.open && task->call.sure) {
+		sure_confirm(tracer, mm, task);
 	} else if (task->exit_due && task->call.open && restart_result(task->tid, &ret)) {
 		call_exit(tracer, task, ret);
 	}
@@ -279,7 +304,8 @@ static void stop_of(struct tracer *tracer, struct ptrace_task *task, int status)
 
 	task_set_state(task, TASK_STOPPED);
 	task->listening = task->notified = false;
-	if (tracer->listener >= 0 && (event == PTRACE_EVENT_STOP || (!event && signal != SYSCALL_STOP)))
+	if ((tracer->listener >= 0 || task->exit_due) &&
+	    (event == PTRACE_EVENT_STOP || (!event && signal != SYSCALL_STOP)))
 		notified_end(tracer, task);
 	if (event) {
 		event_stop(tracer, task, event, signal);

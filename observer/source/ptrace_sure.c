@@ -3,6 +3,7 @@
 
 #include "base/procfs.h"
 #include "source/ptrace_books.h"
+#include "source/ptrace_calls.h"
 #include "source/ptrace_claims.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 
 /* No address is above that. */
 #define ADDRESS_END (1ull << 56)
+
+#define GROWTH_LOOKS 8
 
 /* A call may split the mapping at both ends of its range. */
 #define MAPS_A_CALL 2
@@ -251,7 +254,7 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task)
 	struct ptrace_mm *mm = task->mm;
 	struct event_change *change = &mm->sure.change;
 
-	if (!call->memcall || !task->filtered || !call->alone)
+	if (!call->memcall || !task->filtered || !(call->alone || (call->token && !mm->measuring)))
 		return false;
 	if (!is_sure(tracer, mm, call))
 		return false;
@@ -283,7 +286,7 @@ static bool waits_for_perf(const struct sure *sure)
 static void row_book(struct tracer *tracer, struct ptrace_mm *mm)
 {
 	struct sure *sure = &mm->sure;
-	const struct ptrace_task *task = task_find(tracer, sure->tid);
+	struct ptrace_task *task = task_find(tracer, sure->tid);
 
 	sure->waits = false;
 	if (sure->change.call->nr == SYS_brk)
@@ -291,6 +294,8 @@ static void row_book(struct tracer *tracer, struct ptrace_mm *mm)
 	/* The thread has not come to another call yet, whose stack would be in its place. */
 	stacks_put(tracer, task, &sure->change);
 	books_row(tracer, mm, task, &sure->change, (int)sure->change.call->nr, sure->ts_ns);
+	if (task && task->call.sure)
+		call_forget(task);
 }
 
 /* An mmap has mapped @range; NULL: it is not known where. */
@@ -358,13 +363,19 @@ static int map_compare(void *ctx, const struct procfs_map *map)
 	return 0;
 }
 
-/* By how much VIRT has changed beside what is booked and what mappings have grown by. */
+/* By how much VIRT has changed beside what is booked and what mappings have grown by, as long as nothing grows meanwhile. */
 static int64_t virt_changed(struct tracer *tracer, struct ptrace_mm *mm)
 {
 	struct usage now = mm->level;
+	int64_t before;
 
-	(void)books_level(tracer, mm, &now);
-	growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+	for (int i = 0; i < GROWTH_LOOKS; i++) {
+		before = now.virt;
+		growing_look(&mm->growing, mm->maps_fd, mm->fd_tid);
+		(void)books_level(tracer, mm, &now);
+		if (i && now.virt == before)
+			break;
+	}
 	return now.virt - mm->level.virt - growing_bytes(&mm->growing);
 }
 
@@ -405,11 +416,31 @@ static void cut_undo(struct ptrace_mm *mm)
 	(void)claims_look(mm, start, start + len, &pages);
 }
 
-void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
+/* Whether VIRT is what the call that waits makes of it. */
+static bool virt_agrees(struct tracer *tracer, struct ptrace_mm *mm)
+{
+	int64_t want = mm->sure.change.delta.virt;
+	struct usage now;
+
+	if (books_level(tracer, mm, &now))
+		return false;
+	return now.virt == mm->level.virt + want || virt_changed(tracer, mm) == want;
+}
+
+/* Whether the call that waits, which takes something away or changes nothing, has been made. */
+static bool is_made(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
+{
+	const struct event_change *change = &mm->sure.change;
+
+	if (certain && (change->call->nr == SYS_munmap || !change->delta.virt))
+		return true;
+	return change->delta.virt && virt_agrees(tracer, mm);
+}
+
+void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *gone_on)
 {
 	struct sure *sure = &mm->sure;
-	struct usage now;
-	bool done;
+	bool certain = gone_on && gone_on->tid == sure->tid;
 
 	if (!sure->waits)
 		return;
@@ -417,14 +448,7 @@ void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain)
 		books_collect(tracer);
 		if (sure->waits && certain)
 			unseen_book(tracer, mm);
-		return;
-	}
-	if (certain && (sure->change.call->nr == SYS_munmap || !sure->change.delta.virt)) {
-		row_book(tracer, mm);
-		return;
-	}
-	done = !books_level(tracer, mm, &now) && now.virt == mm->level.virt + sure->change.delta.virt;
-	if (done || (certain && virt_changed(tracer, mm) == sure->change.delta.virt)) {
+	} else if (is_made(tracer, mm, certain)) {
 		row_book(tracer, mm);
 	} else if (certain) {
 		cut_undo(mm);
@@ -453,9 +477,11 @@ void sure_cut(struct tracer *tracer, struct ptrace_task *task, const struct ptra
 
 	if (!sure->waits || sure->tid != task->tid)
 		return;
-	sure_confirm(tracer, mm, !same);
-	if (sure->waits)
-		row_forget(mm);
+	sure_confirm(tracer, mm, same ? NULL : task);
+	if (!sure->waits)
+		return;
+	row_forget(mm);
+	call_forget(task);
 }
 
 void sure_forget(struct ptrace_task *task)

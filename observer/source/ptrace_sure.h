@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* ptrace_sure: calls whose exit need not be seen, of a thread that has its mm for itself. A stop costs more than all that is
- * done at it.
+/* ptrace_sure: calls whose exit need not be seen, of a thread that has its mm, or the token of it, for itself. A stop costs more
+ * than all that is done at it.
  *
  * malloc's way of giving big blocks back is munmap of exactly what mmap has made. That cannot fail, and what it takes off VIRT
  * and RSS is known beforehand:
@@ -68,9 +68,9 @@ bool sure_call(struct tracer *tracer, struct ptrace_task *task);
 /* perf tells of a mapping in @mm: books the row of an mmap that waits for it. */
 void sure_seen(struct tracer *tracer, struct ptrace_mm *mm, const struct perf_fault *mapping);
 
-/* Books the row that waits, if any: @certain if the thread has gone on since, else if the level or perf say that the call has been
- * made. */
-void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, bool certain);
+/* Books the row that waits, if any: if it is of thread @gone_on, which has done something else since, or (NULL for nobody in
+ * particular) if the level or perf say that the call has been made. The call is over then. */
+void sure_confirm(struct tracer *tracer, struct ptrace_mm *mm, const struct ptrace_task *gone_on);
 
 /* The thread is about to make @cut again, as it was not made the first time. Is that the call whose row waits, that row is
  * forgotten; else it is certain. */

@@ -343,6 +343,7 @@ static void tick(struct loop *loop)
 	loop->ticks++;
 	for (mm = tracer->mms; mm; mm = next) {
 		next = mm->next;
+		sure_confirm(tracer, mm, NULL);
 		call_lose_patience(mm, now_ns);
 		stop_release(tracer, mm);
 		if (!mm_is_quiet(mm) && loop->ticks % SETTLE_TICKS == 0)

@@ -283,7 +283,7 @@ static void test_sure_munmap(void **state)
 	assert_true(munmap_is_sure(0, PAGES));
 	assert_int_equal(mm->sure.change.delta.virt, -(int64_t)(PAGES * PAGE));
 	assert_int_equal(mm->sure.change.delta.anon, -2 * PAGE);
-	sure_confirm(&tracer, mm, true);
+	sure_confirm(&tracer, mm, task);
 	assert_int_equal(mm->level.anon, -2 * PAGE);
 	assert_false(munmap_is_sure(0, PAGES)); /* not twice */
 }
