@@ -50,6 +50,7 @@ static void *one_of_many(void *arg)
 		wait_for(&crowd_word, round);
 		atomic_fetch_sub(&awake, 1);
 	}
+	wait_for(&crowd_word, rounds); /* how a thread ends is code that nobody has run yet: after the last reading */
 	return NULL;
 }
 
@@ -87,6 +88,8 @@ int main(int argc, char **argv)
 			     FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_GE, 0)) > 0);
 	}
 	wait_for_all(false);
+	atomic_fetch_add(&crowd_word, 1);
+	must(syscall(SYS_futex, &crowd_word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0) >= 0);
 	for (int i = 0; i <= CROWD; i++)
 		must(!pthread_join(threads[i], NULL));
 	points_print();
