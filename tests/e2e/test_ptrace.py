@@ -12,7 +12,8 @@ import subprocess
 import threading
 
 import harness
-from harness import HEAPTRACE, PYTHON, TARGET, Observer, Process, case, folder, new_path, observe, prog, run, status_of, wait_until
+from harness import (HEAPTRACE, PYTHON, TARGET, Observer, Process, case, children_of, comm_of, folder, is_gone, new_path, observe, prog,
+                     run, status_of, wait_until)
 
 PTRACE = ("ptrace",)
 NOBODY = 65534
@@ -77,21 +78,6 @@ def compiled(text, *options):
         file.write(text)
     built = run(["gcc", "-O1", "-w", *options, "-o", program, source])
     return program if built.rc == 0 else None
-
-
-def comm_of(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return None
-
-
-def is_gone(pid):
-    try:
-        return status_of(pid)["State"] == "Z"
-    except OSError:
-        return True
 
 
 @case(sources=PTRACE)
@@ -466,15 +452,6 @@ def notified_calls_and_job_control(t, source):
     done = harness.Run(rc, out, err, observer.path)
     t.balanced(done)
     t.ok(", 0 calls failed" in out, "no call fails", done)
-
-
-def children_of(pid):
-    found = []
-    for other in os.listdir("/proc"):
-        with contextlib.suppress(OSError, ValueError):
-            if status_of(other)["PPid"] == str(pid):
-                found.append(int(other))
-    return found
 
 
 @case(sources=PTRACE)
