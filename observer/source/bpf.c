@@ -428,7 +428,7 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 
 		if (!books_read(bpf, parting->key, parting->mm))
 			continue;
-		err = bpf_late_open(bpf->late, parting->mm, clock_ns(CLOCK_MONOTONIC));
+		err = bpf_late_part(bpf->late, parting->mm, clock_ns(CLOCK_MONOTONIC));
 		if (!err)
 			err = bpf_late_settle(bpf->late);
 		if (!err)

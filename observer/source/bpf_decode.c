@@ -309,8 +309,7 @@ static int open_decode(struct bpf_decode *decode, const struct wire_open *wire, 
 	return err ? err : birth_row(decode, &event, event.open.image);
 }
 
-/* What found neither ring nor fold, as a row of its own. */
-static int spilled_row(struct bpf_decode *decode, const struct wire_head *head, const struct wire_pages *spilled,
+int bpf_decode_spilled(struct bpf_decode *decode, const struct wire_head *head, const struct wire_pages *spilled,
 		       uint64_t rows)
 {
 	struct event event = event_of(head, EVENT_CHANGE);
@@ -343,7 +342,7 @@ static int residue_row(struct bpf_decode *decode, const struct wire_head *head, 
 static int close_decode(struct bpf_decode *decode, const struct wire_close *wire)
 {
 	struct event event = event_of(&wire->head, EVENT_CHANGE);
-	int err = spilled_row(decode, &wire->head, &wire->spilled, wire->spilled_rows);
+	int err = bpf_decode_spilled(decode, &wire->head, &wire->spilled, wire->spilled_rows);
 
 	if (!err)
 		err = residue_row(decode, &wire->head, &wire->residue);

@@ -34,6 +34,10 @@ int bpf_decode_settle(struct bpf_decode *decode);
 int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, const struct wire_fold *fold,
 		    uint64_t ts_ns);
 
+/* Delivers what found neither ring nor fold, if @rows did not, as a row of the mm and of the time of @head. */
+int bpf_decode_spilled(struct bpf_decode *decode, const struct wire_head *head, const struct wire_pages *spilled,
+		       uint64_t rows);
+
 /* Delivers the beginning of an mm whose record was lost, then, with @closing, its end. */
 int bpf_decode_grave(struct bpf_decode *decode, const struct wire_grave *grave, bool closing);
 

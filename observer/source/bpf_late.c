@@ -272,17 +272,19 @@ int bpf_late_settle(struct bpf_late *late)
 	return err;
 }
 
-int bpf_late_open(struct bpf_late *late, const struct wire_mm *mm, uint64_t ts_ns)
+int bpf_late_part(struct bpf_late *late, const struct wire_mm *mm, uint64_t ts_ns)
 {
 	struct wire_grave grave = { .opening = mm->opening, .parent_mm = mm->parent, .how = mm->how };
-	int err;
+	int err = 0;
 
-	if (map_get(&late->known, mm->id))
-		return 0;
 	grave.head.mm = mm->id;
 	grave.head.ts_ns = ts_ns;
 	grave.head.pid = grave.head.tid = mm->pid;
 	memcpy(grave.head.comm, mm->comm, sizeof(grave.head.comm));
-	err = mm_known(late, mm->id);
-	return err ? err : bpf_decode_grave(late->decode, &grave, false);
+	if (!map_get(&late->known, mm->id)) {
+		err = mm_known(late, mm->id);
+		if (!err)
+			err = bpf_decode_grave(late->decode, &grave, false);
+	}
+	return err ? err : bpf_decode_spilled(late->decode, &grave.head, &mm->spilled, mm->spilled_rows);
 }

@@ -24,7 +24,8 @@ int bpf_late_record(struct bpf_late *late, const void *record, size_t size);
 /* Delivers what is ready of folds, graves and kept closings; to be called after the ring was consumed. 0 or -errno. */
 int bpf_late_settle(struct bpf_late *late);
 
-/* Delivers the opening of @mm if that has not been sent yet, so that its folds can be. 0 or -errno. */
-int bpf_late_open(struct bpf_late *late, const struct wire_mm *mm, uint64_t ts_ns);
+/* Delivers what only the books of @mm have, which lives on but is watched no more: its opening if that has not been sent yet, so
+ * that its folds can be delivered, and what spilled. 0 or -errno. */
+int bpf_late_part(struct bpf_late *late, const struct wire_mm *mm, uint64_t ts_ns);
 
 #endif

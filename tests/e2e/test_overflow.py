@@ -155,20 +155,29 @@ def more_mms_than_places(t, source):
 
 @case("syscalls", sources=("bpf",))
 def ends_that_nobody_reads(t, source):
-    """Processes by the thousand begin and end while the observer is stopped: each has its ledger."""
-    children = times(17000)  # more than fit where 16384 were kept
-    with Observer(source, "--ring", "64k", "--", "/bin/sh") as observer:
-        observer.say("echo ready")
-        observer.until("ready")
-        os.kill(observer.pid, signal.SIGSTOP)
-        observer.say(f"{prog('swarm')} fork {children} 8 >/dev/null; echo done")
-        observer.until("done")
-        os.kill(observer.pid, signal.SIGCONT)
-        rc, out, err = observer.finish()
-    done = harness.Run(rc, out, err, observer.path)
-    if t.balanced(done, coalesced=True):
-        t.equal(len(done.books.ledgers), children + 2, "a ledger for each mm")
-        t.equal(done.books.end["lost_events"], 0, "none is lost")
+    """Processes by the thousand begin and end while the observer is stopped, until there is no room for sums either: each has its
+    ledger, and that of their parent, which grows and lives on, has all that it did."""
+    children = times(17000)  # more than 16384, for which there was room once
+    grow = "i=0; while [ $i -lt 40 ]; do i=$((i + 1)); eval v$i=$(head -c 100000 /dev/zero | tr '\\0' x); done"
+    with Process(["/bin/sh"]) as shell:
+        shell.say("echo ready")
+        shell.until("ready")
+        with Observer(source, "--ring", "64k", "-p", str(shell.pid)) as observer:
+            observer.attached()
+            os.kill(observer.pid, signal.SIGSTOP)
+            shell.say(f"{prog('swarm')} fork {children} 8 >/dev/null; {grow}; echo done")
+            shell.until("done")
+            at_stop = stop(shell.pid)
+            os.kill(observer.pid, signal.SIGCONT)
+            done = observer.end()
+        os.kill(shell.pid, signal.SIGCONT)
+    if not t.balanced(done, coalesced=True):
+        return
+    ledgers = done.books.ledgers
+    swarm = [ledger for ledger in ledgers.values() if ledger["how"] == "fork" and ledger["closing"]["virt"] < 4 << 20]
+    t.ok(len(swarm) >= children, "a ledger for each", len(swarm), len(ledgers))
+    t.equal(done.books.end["lost_events"], 0, "none is lost")
+    t.none(unlike(ledgers[1], at_stop), "the shell's closes on what status and smaps_rollup say at a stop")
 
 
 if __name__ == "__main__":
