@@ -10,80 +10,71 @@
 #define HEAPTRACE_BATCH_BPF_H
 
 #define BATCH_LAST (WIRE_BATCH_BYTES - sizeof(struct wire_whole_row)) /* where a row may still begin */
-#define BATCH_ROWS (WIRE_BATCH_BYTES / sizeof(struct wire_row))
 
 /* A program has @ts, the state of the current task or NULL, in hand from now on, or (@busy 0) no longer. An interrupt may come
- * meanwhile: what runs then (on_sched_waking, on_timer) is to leave it alone, and the scratch memory with it. */
+ * meanwhile: what runs then (on_pause) is to leave it alone, and the scratch memory with it. */
 static __always_inline void busy_set(struct task_state *ts, u8 busy)
 {
 	if (!CALLS_ANNOUNCED && ts)
 		*(volatile u8 *)&ts->busy = busy;
 }
 
-struct batch_walk {
-	struct task_state *ts;
-	u32 at;
-};
-
-/* Adds one row of a batch that finds no room in the ring to the folds. */
-static long batch_fold_step(u32 index, struct batch_walk *walk)
+/* Adds the batch of @ts, which finds no room in the ring and cannot wait any longer, to the folds as one. */
+static __always_inline void batch_fold(struct task_state *ts)
 {
-	struct wire_mm *state = mm_of_pending(walk->ts);
-	struct wire_pages delta = {};
-	struct wire_whole_row *row;
-	u64 count = 1;
-	u32 at = walk->at;
+	struct wire_mm *state = mm_of_pending(ts);
+	struct summand summand = { .cause = WIRE_COALESCED,
+				   .nr = -1,
+				   .pid = ts->batch.head.pid,
+				   .tid = ts->batch.head.tid,
+				   .rows = ts->batch.rows,
+				   .count = ts->batch.rows,
+				   .delta = ts->batched };
 
-	if (!state || at >= walk->ts->batch.bytes || at > BATCH_LAST)
-		return 1;
-	row = (struct wire_whole_row *)(walk->ts->batch.data + at);
-	delta.virt = row->call.row.virt;
-	if (row->call.row.bytes == sizeof(*row)) {
-		__builtin_memcpy(delta.rss, row->rss, sizeof(delta.rss));
-		count = row->count;
-	}
-	fold_add(state, row->call.row.cause, row->call.row.nr, &delta, count,
-		 row->call.row.returned && is_error(row->call.row.ret));
-	walk->at = at + row->call.row.bytes;
-	return 0;
+	if (state)
+		fold_add(state, &summand);
 }
 
-/* Sends the batch of @ts; to be called ahead of anything else that is sent for this thread. */
-__noinline int batch_send(struct task_state *ts)
+/* Sends the batch of @ts; to be called ahead of anything else that is sent for this thread. Where the ring has no room it stays
+ * where it is; if it is the @last of its mm it takes the room that is kept for ends. */
+__noinline int batch_send(struct task_state *ts, bool last)
 {
-	struct batch_walk walk = { .ts = ts };
 	u32 bytes;
 	u8 busy;
 
-	if (!ts)
+	if (!ts || !(ts->pending & PENDING_BATCH) || (!last && !ring_has_room()))
 		return 0;
 	busy = ts->busy;
 	busy_set(ts, 1);
 	bytes = ts->batch.bytes;
-	if (bytes > WIRE_BATCH_BYTES)
+	if (bytes > WIRE_BATCH_BYTES) /* never */
 		bytes = WIRE_BATCH_BYTES;
-	if (bytes && (!ring_has_room() ||
-		      bpf_ringbuf_output(&ring, &ts->batch, offsetof(struct wire_batch, data) + bytes, wakeup_flags())))
-		bpf_loop(BATCH_ROWS, batch_fold_step, &walk, 0);
-	ts->batch.bytes = ts->batch.rows = 0;
-	ts->pending &= ~PENDING_BATCH;
+	if (!bpf_ringbuf_output(&ring, &ts->batch, offsetof(struct wire_batch, data) + bytes, wakeup_flags()))
+		last = true;
+	else if (last)
+		batch_fold(ts);
+	if (last) {
+		ts->batch.bytes = ts->batch.rows = 0;
+		__builtin_memset(&ts->batched, 0, sizeof(ts->batched));
+		ts->pending &= ~PENDING_BATCH;
+	}
 	busy_set(ts, busy);
 	return 0;
 }
 
-/* Where the next row of @ts, the state of @task, is to be written. */
+/* Where the next row of @ts, the state of @task, is to be written; NULL where there is no room. */
 static __always_inline struct wire_whole_row *batch_row(struct task_state *ts, struct task_struct *task)
 {
 	struct wire_batch *batch = &ts->batch;
 	u32 at = batch->bytes;
 
+	if (at > BATCH_LAST)
+		return NULL;
 	if (!at) {
 		batch->head.kind = WIRE_BATCH;
 		batch->head.mm = ts->mm_id;
 		who_fill(&batch->head, task);
 	}
-	if (at > BATCH_LAST) /* never: it is sent before */
-		at = 0;
 	return (struct wire_whole_row *)(ts->batch.data + at);
 }
 
@@ -103,7 +94,7 @@ static __always_inline void batch_add(struct task_state *ts, u32 bytes)
 	ts->batch.rows++;
 	ts->pending |= PENDING_BATCH;
 	if (CALLS_ANNOUNCED || shared.reader_sleeps || ts->batch.bytes > BATCH_LAST)
-		batch_send(ts);
+		batch_send(ts, false);
 }
 
 #endif

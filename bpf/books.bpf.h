@@ -99,8 +99,7 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 
 	if (!state)
 		return 0;
-	if (ts && ts->pending & PENDING_BATCH)
-		batch_send(ts);
+	batch_send(ts, false);
 	cause = foreign_cause(state, ts, task);
 	row = row_begin(cause, -1);
 	if (!row)

@@ -132,14 +132,25 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 /* Has @row arrive in one way or the other. */
 __noinline int row_emit(struct wire_mm *mm, const struct row *row)
 {
+	struct summand summand;
+	struct wire_head head;
+
 	if (!mm || !row)
 		return 0;
 	if (!mm->open_sent)
 		open_send(mm, 0);
 	if (mm->open_sent && row_send(mm->id, row))
 		return 0;
-	fold_add(mm, row->cause, row->nr, &row->delta, row->count, row->returned && is_error(row->ret));
-	return 0;
+	who_fill(&head, bpf_get_current_task_btf());
+	summand = (struct summand){ .cause = row->cause,
+				    .nr = row->nr,
+				    .pid = head.pid,
+				    .tid = head.tid,
+				    .rows = 1,
+				    .count = row->count,
+				    .errors = row->returned && is_error(row->ret),
+				    .delta = row->delta };
+	return fold_add(mm, &summand);
 }
 
 /* Has @row, by the thread of @ts about its own mm @mm, arrive. */
@@ -151,15 +162,15 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 
 	if (!ts || !mm || !row)
 		return 0;
-	if (!ts->opened || row->code_order) {
-		batch_send(ts);
+	whole = ts->opened && !row->code_order ? batch_row(ts, task) : NULL;
+	if (!whole) {
+		batch_send(ts, false);
 		row_emit(mm, row);
 		ts->opened = mm->open_sent;
 		return 0;
 	}
 	busy = ts->busy;
 	busy_set(ts, 1);
-	whole = batch_row(ts, task);
 	row_head_fill(&whole->call.row, sizeof(*whole), row->cause, row->nr, row->stack, row->order);
 	whole->call.row.ts_ns = row->ts_ns ? row->ts_ns : row_ns(ts);
 	whole->call.row.returned = row->returned;
@@ -170,25 +181,33 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 	whole->addr = row->addr;
 	whole->len = row->len;
 	whole->count = row->count;
+	pages_add(&ts->batched, &row->delta);
 	batch_add(ts, sizeof(*whole));
 	busy_set(ts, busy);
 	return 0;
 }
 
-/* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. */
-static __always_inline void call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
+/* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. False where
+ * there is no room for it. */
+static __always_inline bool call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
 				      struct pt_regs *regs)
 {
-	struct wire_call_row *call = &batch_row(ts, task)->call;
+	struct wire_whole_row *whole = batch_row(ts, task);
+	struct wire_call_row *call;
 	u32 bytes = sizeof(call->row) + args * sizeof(u64);
 
+	if (!whole)
+		return false;
+	call = &whole->call;
 	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
 	call->row.ts_ns = row_ns(ts);
 	call->row.returned = 1;
 	call->row.ret = ret;
 	call->row.virt = ts->own.virt;
 	args_fill(call->args, regs);
+	ts->batched.virt += ts->own.virt;
 	batch_add(ts, bytes);
+	return true;
 }
 
 #endif

@@ -31,8 +31,7 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 
 	if (!mm || !parent_mm)
 		return 0;
-	if (ts && ts->pending & PENDING_BATCH)
-		batch_send(ts);
+	batch_send(ts, false);
 	above = mm_find(parent_mm);
 	if (!above || (ts && ts->await_exec))
 		return 0;
@@ -260,26 +259,14 @@ static __always_inline int reclaim_set(u32 on)
 	return 0;
 }
 
-SEC("raw_tp/mm_vmscan_direct_reclaim_begin")
-int on_direct_reclaim_begin(void *ctx)
+SEC("raw_tp/mm_vmscan_direct_reclaim_begin+mm_vmscan_memcg_reclaim_begin")
+int on_reclaim_begin(void *ctx)
 {
 	return reclaim_set(1);
 }
 
-SEC("raw_tp/mm_vmscan_direct_reclaim_end")
-int on_direct_reclaim_end(void *ctx)
-{
-	return reclaim_set(0);
-}
-
-SEC("raw_tp/mm_vmscan_memcg_reclaim_begin")
-int on_memcg_reclaim_begin(void *ctx)
-{
-	return reclaim_set(1);
-}
-
-SEC("raw_tp/mm_vmscan_memcg_reclaim_end")
-int on_memcg_reclaim_end(void *ctx)
+SEC("raw_tp/mm_vmscan_direct_reclaim_end+mm_vmscan_memcg_reclaim_end")
+int on_reclaim_end(void *ctx)
 {
 	return reclaim_set(0);
 }

@@ -71,7 +71,8 @@ struct task_state {
 	struct run run;	   /* user faults */
 	struct run kernel; /* kernel-mode faults of the syscall */
 	struct fault_code code;
-	struct wire_batch batch; /* of what came before all the others */
+	struct wire_batch batch;   /* of what came before all the others */
+	struct wire_pages batched; /* what its rows change in all */
 };
 
 struct {

@@ -54,21 +54,18 @@ static __always_inline void fault_extent(struct run *fault)
 }
 
 /* Begins another run with the open fault, once the one there is sent. */
-__noinline int run_begin(struct task_state *ts)
+static __always_inline void run_begin(struct task_state *ts)
 {
 	struct wire_mm *state;
 
-	if (!ts)
-		return 0;
 	if (ts->pending & PENDING_RUN) {
 		state = mm_of_pending(ts);
 		if (!state)
-			return 0;
+			return;
 		run_flush(ts, state, &ts->run, -1);
 	}
 	ts->run = ts->fault;
 	ts->pending |= PENDING_RUN;
-	return 0;
 }
 
 /* Moves the open fault, if there is one, into the run that it continues or begins. The task has had @maj_flt major ones. */
@@ -177,7 +174,7 @@ static __always_inline void all_flush(struct task_state *ts, struct task_struct 
 	if (RSS_HAS_CACHE)
 		cache_settle(ts, task);
 	pending_send(ts, task->maj_flt, true);
-	batch_send(ts);
+	batch_send(ts, true);
 }
 
 #endif

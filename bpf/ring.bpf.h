@@ -83,44 +83,57 @@ static __always_inline bool is_error(s64 ret)
 	return ret < 0 && ret >= -4095;
 }
 
-/* An empty sum for @key. */
-static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *key, struct task_struct *task)
+/* A row or several, as far as a sum of rows tells of them. */
+struct summand {
+	u32 cause;
+	s32 nr;
+	u32 pid, tid;
+	u64 rows, count, errors;
+	struct wire_pages delta;
+};
+
+/* An empty sum for @key, of which @first is the first. */
+static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *key, const struct summand *first)
 {
 	struct scratch *scratch = scratch_get();
 
 	if (!scratch)
 		return NULL;
 	__builtin_memset(&scratch->fold, 0, sizeof(scratch->fold));
-	scratch->fold.pid = process_number(task);
-	scratch->fold.tid = thread_number(task);
+	scratch->fold.pid = first->pid;
+	scratch->fold.tid = first->tid;
 	bpf_map_update_elem(&folds, key, &scratch->fold, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&folds, key);
 }
 
-/* Adds a row about @mm, with the change @delta and standing for @count, to the sum of those like it; to the mm's own spill where
- * there is no room for one more sum. */
-static __always_inline void fold_add(struct wire_mm *mm, u32 cause, s32 nr, const struct wire_pages *delta, u64 count,
-				     bool error)
+/* Adds @row about @mm to the sum of those like it; to the mm's own spill where there is no room for one more sum. */
+__noinline int fold_add(struct wire_mm *mm, const struct summand *row)
 {
-	struct wire_fold_key key = { .mm = mm->id, .cause = cause, .nr = nr };
+	struct wire_fold_key key = {};
 	struct wire_fold *fold;
 
-	__sync_fetch_and_add(&shared.stats.folded_rows, 1);
-	if (cause == WIRE_ACTOR || cause == WIRE_RECLAIM)
+	if (!mm || !row)
+		return 0;
+	key.mm = mm->id;
+	key.cause = row->cause;
+	key.nr = row->nr;
+	__sync_fetch_and_add(&shared.stats.folded_rows, row->rows);
+	if (key.cause == WIRE_ACTOR || key.cause == WIRE_RECLAIM)
 		bpf_get_current_comm(key.comm, sizeof(key.comm));
 	fold = bpf_map_lookup_elem(&folds, &key);
 	if (!fold)
-		fold = fold_begin(&key, bpf_get_current_task_btf());
+		fold = fold_begin(&key, row);
 	if (!fold) {
-		pages_add_atomic(&mm->spilled, delta);
-		__sync_fetch_and_add(&mm->spilled_rows, 1);
-		return;
+		pages_add_atomic(&mm->spilled, &row->delta);
+		__sync_fetch_and_add(&mm->spilled_rows, row->rows);
+		return 0;
 	}
-	pages_add_atomic(&fold->delta, delta);
-	__sync_fetch_and_add(&fold->count, count);
-	if (error)
-		__sync_fetch_and_add(&fold->errors, 1);
-	__sync_fetch_and_add(&fold->rows, 1);
+	pages_add_atomic(&fold->delta, &row->delta);
+	__sync_fetch_and_add(&fold->count, row->count);
+	if (row->errors)
+		__sync_fetch_and_add(&fold->errors, row->errors);
+	__sync_fetch_and_add(&fold->rows, row->rows);
+	return 0;
 }
 
 #endif

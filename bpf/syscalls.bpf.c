@@ -14,7 +14,7 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 
 	if (!scratch || !ts || !state || len < MARK_PREFIX_LEN)
 		return 0;
-	batch_send(ts);
+	batch_send(ts, false);
 	if (!state->open_sent)
 		open_send(state, 0);
 	mark = &scratch->mark;
@@ -43,48 +43,24 @@ int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 	return 0;
 }
 
-/* A thread that sleeps in a call owes nothing of before it: whoever looks at the books then sees what it touched. Where calls are
- * announced, that is sent as they begin. */
-SEC("raw_tp/sched_switch")
-int on_sched_switch(void *ctx)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
-
-	if (!ts || !ts->pending)
-		return 0;
-	call_seen(ts, task);
-	if (ts->pending & PENDING_BATCH)
-		batch_send(ts);
-	return 0;
-}
-
-/* Who is woken by a call, or by the end of a thread, and looks at the books then, sees what was touched before it. */
-SEC("raw_tp/sched_waking")
-int on_sched_waking(void *ctx)
+/* What the current thread has done up to now is due: it is switched out, wakes somebody, or is interrupted by a timer. Who looks
+ * at the books while it sleeps, or is woken by it, then sees what was before; and however long it goes on without a call, its
+ * rows do not wait. Where calls are announced, what was before one is sent as it begins. An interrupt may come while another program
+ * has the thread in hand. */
+SEC("raw_tp/sched_switch+sched_waking+hrtimer_expire_entry")
+int on_pause(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);
 
 	if (CALLS_ANNOUNCED || !ts || !ts->pending || ts->busy || !ts->mm)
 		return 0;
-	if (task->flags & PF_EXITING)
+	if (task->flags & PF_EXITING) {
 		all_flush(ts, task);
-	else
-		call_seen(ts, task);
-	if (ts->pending & PENDING_BATCH)
-		batch_send(ts);
-	return 0;
-}
-
-/* A timer of this CPU: what the thread that it interrupts has done is seen, however long it goes on without a call. */
-SEC("raw_tp/hrtimer_expire_entry")
-int on_timer(void *ctx)
-{
-	struct task_state *ts = task_find(bpf_get_current_task_btf());
-
-	if (ts && ts->pending & PENDING_BATCH && !ts->busy)
-		batch_send(ts);
+		return 0;
+	}
+	call_seen(ts, task);
+	batch_send(ts, false);
 	return 0;
 }
 
@@ -118,7 +94,7 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 	if (!state)
 		return 0;
 	if (maps_file(nr, regs, ret)) {
-		batch_send(ts);
+		batch_send(ts, false);
 		path_send(file_of_fd(SYSCALL_ARG4(regs)));
 	}
 	if (config.stacks && maps_code(nr, regs, ret)) {
@@ -141,11 +117,10 @@ static __always_inline void call_send(struct task_state *ts, struct task_struct 
 	struct wire_pages *own = &ts->own;
 
 	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
-	    (config.stacks && maps_code(nr, regs, ret))) {
+	    (config.stacks && maps_code(nr, regs, ret)) || !call_keep(ts, task, nr, args, ret, regs)) {
 		call_send_slowly(ts, nr, ret);
 		return;
 	}
-	call_keep(ts, task, nr, args, ret, regs);
 	own->virt = 0;
 	ts->pending &= ~PENDING_OWN;
 }
@@ -156,11 +131,11 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 	struct wire_mm *state;
 
 	if ((nr == config.nr_execve || nr == config.nr_execveat) && !ts->executed) {
-		batch_send(ts);
+		batch_send(ts, false);
 		path_send_text(nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs), true);
 	}
-	if (nr == config.nr_prctl && ts->pending & PENDING_BATCH)
-		batch_send(ts); /* it may have changed the thread's name */
+	if (nr == config.nr_prctl)
+		batch_send(ts, false); /* it may have changed the thread's name */
 	if (nr != config.nr_write || (s32)SYSCALL_ARG0(regs) != -1)
 		return;
 	state = mm_of_pending(ts);

@@ -49,7 +49,8 @@ enum wire_cause {
 	WIRE_RECLAIM,	   /* direct reclaim by the task comm */
 	WIRE_IN_FLIGHT,	   /* began before the attach, its cause was not seen */
 	WIRE_UNKNOWN,
-	WIRE_TEARDOWN, /* the exit row */
+	WIRE_TEARDOWN,	/* the exit row */
+	WIRE_COALESCED, /* rows of any cause, summed up where there was no room for more */
 };
 
 /* What the loader asks the seed program to do with each task it is run over. */

@@ -116,6 +116,7 @@ static void change_name(struct event_change *change, uint32_t cause, const char 
 		[WIRE_IN_FLIGHT] = { CAUSE_KERNEL, "in flight at attach" },
 		[WIRE_UNKNOWN] = { CAUSE_KERNEL, "unattributed" },
 		[WIRE_TEARDOWN] = { CAUSE_EXIT, "exit" },
+		[WIRE_COALESCED] = { CAUSE_KERNEL, "coalesced" },
 	};
 
 	if (cause >= sizeof(known) / sizeof(*known))

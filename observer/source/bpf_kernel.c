@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <linux/perf_event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -112,31 +113,43 @@ static int link_keep(struct bpf_kernel_side *side, struct bpf_link *link)
 }
 
 /* Whether this kernel needs a program there: see bpf/calls.bpf.h. */
-static bool is_wanted(const struct bpf_kernel_side *side, const char *tracepoint)
+static bool is_wanted(const struct bpf_kernel_side *side, const char *program)
 {
 	bool announced = (side->shared->found & WIRE_FOUND_ANNOUNCED) != 0;
 
-	if (!strcmp(tracepoint, "sys_enter"))
+	if (!strcmp(program, "on_sys_enter"))
 		return announced;
-	return !announced || (strcmp(tracepoint, "sched_switch") != 0 && strcmp(tracepoint, "sched_waking") != 0 &&
-			      strcmp(tracepoint, "hrtimer_expire_entry") != 0);
+	return !announced || strcmp(program, "on_pause") != 0;
 }
 
-static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)
+static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_program *program, const char *tracepoint,
+			     struct diag *diag)
 {
-	const char *tracepoint = strchr(bpf_program__section_name(program), '/') + 1;
 	bool raw = bpf_program__type(program) == BPF_PROG_TYPE_RAW_TRACEPOINT;
-	struct bpf_link *link;
+	struct bpf_link *link =
+		raw ? bpf_program__attach_raw_tracepoint(program, tracepoint) : bpf_program__attach_trace(program);
 
-	if (!is_wanted(side, tracepoint))
-		return 0;
-	link = raw ? bpf_program__attach_raw_tracepoint(program, tracepoint) : bpf_program__attach_trace(program);
 	if (!link && errno == ENOENT && is_optional(tracepoint))
 		return 0;
 	if (!link)
 		return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s: use --source ptrace", tracepoint,
 				strerror(errno));
 	return link_keep(side, link) ? diag_set(diag, -ENOMEM, "out of memory") : 0;
+}
+
+/* Attaches @program to each of the tracepoints that its section names: raw_tp/NAME+NAME, tp_btf/NAME. */
+static int tracepoints_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)
+{
+	const char *at = strchr(bpf_program__section_name(program), '/') + 1;
+	char name[64];
+	int err = 0;
+
+	for (size_t len; !err && *at && is_wanted(side, bpf_program__name(program)); at += len + (at[len] == '+')) {
+		len = strcspn(at, "+");
+		snprintf(name, sizeof(name), "%.*s", (int)len, at);
+		err = tracepoint_attach(side, program, name, diag);
+	}
+	return err;
 }
 
 /* Has @program run at each page fault of any process, on each CPU: where there are no tracepoints for it. */
@@ -173,12 +186,12 @@ static int program_attach(struct bpf_kernel_side *side, const struct bpf_program
 {
 	switch ((int)bpf_program__type(program)) {
 	case BPF_PROG_TYPE_RAW_TRACEPOINT:
-		return tracepoint_attach(side, program, diag);
+		return tracepoints_attach(side, program, diag);
 	case BPF_PROG_TYPE_PERF_EVENT:
 		return faults_attach(side, program, diag);
 	case BPF_PROG_TYPE_TRACING:
 		if (bpf_program__expected_attach_type(program) == BPF_TRACE_RAW_TP)
-			return tracepoint_attach(side, program, diag);
+			return tracepoints_attach(side, program, diag);
 	}
 	return 0; /* it is run when it is asked to */
 }
