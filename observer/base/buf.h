@@ -21,12 +21,19 @@ struct buf {
 char *buf_grow(struct buf *buf, size_t more);
 
 /* Makes room for @more bytes beyond the present ones (and a NUL) and returns where they go, or NULL on lack of memory.
- * The caller adds to len what it wrote there. */
+ * The caller says by buf_end() how far it has written, or adds that to len. */
 static inline char *buf_reserve(struct buf *buf, size_t more)
 {
 	if (!buf->err && more < buf->cap - buf->len)
 		return buf->data + buf->len;
 	return buf_grow(buf, more);
+}
+
+/* Has what was added end at @at, within what was reserved. */
+static inline void buf_end(struct buf *buf, char *at)
+{
+	*at = '\0';
+	buf->len = (size_t)(at - buf->data);
 }
 
 /* Adds @len bytes. */

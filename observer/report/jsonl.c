@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* jsonl: one JSON object a line, for programs. Sizes in bytes, times in ns, null where something is not known. */
 #include "base/errname.h"
+#include "base/pen.h"
 #include "event/memcalls.h"
 #include "event/recording.h"
 #include "report/calltext.h"
@@ -12,9 +13,25 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* An argument's key as it stands in the line, with what comes before it. */
+struct arg_key {
+	char text[23];
+	unsigned char len; /* 0: not made yet */
+};
+
+/* The thread that the last row was of, and what a row says of it. */
+struct who {
+	int32_t pid, tid;
+	uint64_t mm;
+	char comm[EVENT_COMM_LEN];
+	struct buf text; /* empty: of none yet */
+};
+
 struct jsonl {
 	FILE *out;
 	struct buf line;
+	struct who who;
+	struct arg_key keys[CALL_COUNT][6];
 };
 
 static void *jsonl_open(const struct report_options *options)
@@ -33,6 +50,7 @@ static void jsonl_close(void *report)
 	if (!jsonl)
 		return;
 	buf_free(&jsonl->line);
+	buf_free(&jsonl->who.text);
 	free(jsonl);
 }
 
@@ -85,82 +103,128 @@ static void write_header(struct buf *line, const struct record_header *header)
 	json_str(line, "heaptrace", header->version);
 }
 
-static void add_arg(struct buf *line, const struct memcall_arg *arg, uint64_t value, const char *text)
+/* What the bounded parts of a row may take, each number with its key. */
+#define PART_BYTES 256
+
+static const struct arg_key *keys_of(struct jsonl *jsonl, const struct memcall *call)
 {
-	switch (arg->role) {
-	case ARG_NONE:
-		break;
-	case ARG_FD:
-	case ARG_INT:
-	case ARG_ADVICE:
-		json_i64(line, arg->name, (int32_t)value);
-		break;
-	case ARG_PATH:
-		json_str(line, arg->name, text);
-		break;
-	case ARG_ADDR:
-	case ARG_LEN:
-	case ARG_PROT:
-	case ARG_MAPFLAGS:
-	case ARG_REMAPFLAGS:
-	case ARG_MLOCKFLAGS:
-	case ARG_MLOCKALL:
-	case ARG_SHMFLAGS:
-	case ARG_CLONEFLAGS:
-	case ARG_OFFSET:
-	case ARG_HEX:
-	case ARG_PTR:
-		json_u64(line, arg->name, value);
-		break;
+	struct arg_key *keys = jsonl->keys[call->id];
+
+	if (keys[0].len)
+		return keys;
+	for (unsigned int i = 0; i < 6 && call->args[i].role != ARG_NONE; i++)
+		keys[i].len = (unsigned char)snprintf(keys[i].text, sizeof(keys[i].text), "%c\"%s\":", i ? ',' : '{',
+						      call->args[i].name);
+	return keys;
+}
+
+static bool is_signed(enum arg_role role)
+{
+	return role == ARG_FD || role == ARG_INT || role == ARG_ADVICE;
+}
+
+static void add_call_args(struct jsonl *jsonl, const struct event_change *change)
+{
+	const struct memcall_arg *args = change->call->args;
+	const struct arg_key *keys = keys_of(jsonl, change->call);
+	struct buf *line = &jsonl->line;
+
+	if (args[0].role == ARG_NONE)
+		buf_add_char(line, '{');
+	for (unsigned int i = 0; i < 6 && args[i].role != ARG_NONE; i++) {
+		char *at = buf_reserve(line, PART_BYTES);
+
+		if (!at)
+			return;
+		memcpy(at, keys[i].text, sizeof(keys[i].text));
+		at += keys[i].len;
+		if (args[i].role == ARG_PATH) {
+			buf_end(line, at);
+			escape_json(line, change->text);
+		} else if (is_signed(args[i].role)) {
+			buf_end(line, pen_i64(at, (int32_t)change->args[i]));
+		} else {
+			buf_end(line, pen_u64(at, change->args[i]));
+		}
 	}
+	buf_add_char(line, '}');
 }
 
 /* The arguments of one syscall, or the range of faults; those of a row that stands for many calls have no meaning. */
-static void add_args(struct buf *line, const struct event_change *change)
+static void add_args(struct jsonl *jsonl, const struct event_change *change)
 {
-	bool is_call = change->cause == CAUSE_SYSCALL && change->call && change->count == 1 && !change->folded;
+	struct buf *line = &jsonl->line;
+	char *at = buf_reserve(line, PART_BYTES);
 
-	if (!is_call && (change->cause == CAUSE_SYSCALL || !change->len)) {
-		json_null(line, "args");
+	if (!at)
 		return;
-	}
-	json_open_object(line, "args");
-	if (is_call) {
-		for (unsigned int i = 0; i < 6 && change->call->args[i].role != ARG_NONE; i++)
-			add_arg(line, &change->call->args[i], change->args[i], change->text);
+	at = pen_str(at, ",\"args\":");
+	if (change->cause == CAUSE_SYSCALL && change->call && change->count == 1 && !change->folded) {
+		buf_end(line, at);
+		add_call_args(jsonl, change);
+	} else if (change->cause == CAUSE_SYSCALL || !change->len) {
+		buf_end(line, pen_str(at, "null"));
 	} else {
-		json_u64(line, "addr", change->addr);
-		json_next_u64(line, "len", change->len);
+		at = pen_u64(pen_str(at, "{\"addr\":"), change->addr);
+		at = pen_u64(pen_str(at, ",\"len\":"), change->len);
+		buf_end(line, pen_str(at, "}"));
 	}
-	json_close_object(line);
 }
 
 static void add_result(struct buf *line, const struct event_change *change)
 {
+	char *at = buf_reserve(line, PART_BYTES);
+
+	if (!at)
+		return;
 	if (!change->has_ret) {
-		json_null(line, "ret");
-		json_null(line, "error");
+		buf_end(line, pen_str(at, ",\"ret\":null,\"error\":null"));
 	} else if (calltext_failed(change)) {
-		json_next_i64(line, "ret", -1);
-		json_str(line, "error", errname((int)-change->ret));
+		buf_end(line, pen_str(at, ",\"ret\":-1,\"error\":"));
+		escape_json(line, errname((int)-change->ret));
 	} else {
-		json_next_i64(line, "ret", change->ret);
-		json_null(line, "error");
+		at = pen_i64(pen_str(at, ",\"ret\":"), change->ret);
+		buf_end(line, pen_str(at, ",\"error\":null"));
 	}
+}
+
+/* What it changed, and the levels after it. */
+static void add_effect(struct buf *line, const struct usage *delta, const struct usage *after)
+{
+	char *at = buf_reserve(line, PART_BYTES);
+
+	if (!at)
+		return;
+	at = pen_i64(pen_str(at, ",\"virt\":"), delta->virt);
+	at = pen_i64(pen_str(at, ",\"rss\":"), usage_rss(delta));
+	if (delta->anon | delta->file | delta->shmem | delta->swap) {
+		at = pen_i64(pen_str(at, ",\"anon\":"), delta->anon);
+		at = pen_i64(pen_str(at, ",\"file\":"), delta->file);
+		at = pen_i64(pen_str(at, ",\"shmem\":"), delta->shmem);
+		at = pen_i64(pen_str(at, ",\"swap\":"), delta->swap);
+	} else {
+		at = pen_str(at, ",\"anon\":0,\"file\":0,\"shmem\":0,\"swap\":0");
+	}
+	at = pen_i64(pen_str(at, ",\"virt_after\":"), after->virt);
+	buf_end(line, pen_i64(pen_str(at, ",\"rss_after\":"), usage_rss(after)));
 }
 
 static void add_region(struct buf *line, const struct region *region)
 {
+	char *at = buf_reserve(line, PART_BYTES);
+
+	if (!at)
+		return;
 	if (region->kind == REGION_NONE) {
-		json_null(line, "region");
+		buf_end(line, pen_str(at, ",\"region\":null"));
 		return;
 	}
-	json_open_object(line, "region");
-	json_str(line, "kind", region_kind_name(region->kind));
-	json_next_u64(line, "start", region->start);
-	json_next_u64(line, "end", region->end);
-	json_str(line, "path", region->path);
-	json_close_object(line);
+	at = pen_str(pen_str(at, ",\"region\":{\"kind\":\""), region_kind_name(region->kind));
+	at = pen_u64(pen_str(at, "\",\"start\":"), region->start);
+	at = pen_u64(pen_str(at, ",\"end\":"), region->end);
+	buf_end(line, pen_str(at, ",\"path\":"));
+	escape_json(line, region->path);
+	buf_add_char(line, '}');
 }
 
 static void add_frame(struct buf *line, const struct frame *frame)
@@ -190,23 +254,63 @@ static void add_who(struct buf *line, const char *type, const struct event *even
 	json_next_i64(line, "pid", event->pid);
 }
 
-static void write_change(struct buf *line, const struct record *record)
+static void who_learn(struct who *who, const struct event *event)
 {
-	const struct event *event = record->event;
-	const struct event_change *change = &event->change;
+	who->pid = event->pid;
+	who->tid = event->tid;
+	who->mm = event->mm;
+	memcpy(who->comm, event->comm, sizeof(who->comm));
+	buf_reset(&who->text);
+	json_next_i64(&who->text, "pid", event->pid);
+	json_next_i64(&who->text, "tid", event->tid);
+	json_str(&who->text, "comm", event->comm);
+	json_next_u64(&who->text, "mm", event->mm);
+}
 
-	add_who(line, "event", event);
-	json_next_i64(line, "tid", event->tid);
-	json_str(line, "comm", event->comm);
-	json_next_u64(line, "mm", event->mm);
-	json_str(line, "cause", cause_name(change->cause));
-	json_str(line, "name", change->name);
-	add_args(line, change);
+/* When, who, and what it is called. */
+static void add_head(struct jsonl *jsonl, const struct event *event)
+{
+	struct who *who = &jsonl->who;
+	struct buf *line = &jsonl->line;
+	char *at = buf_reserve(line, PART_BYTES);
+
+	if (!at)
+		return;
+	buf_end(line, pen_u64(pen_str(at, "\"type\":\"event\",\"ts_ns\":"), event->ts_ns));
+	if (!who->text.len || who->pid != event->pid || who->tid != event->tid || who->mm != event->mm ||
+	    memcmp(who->comm, event->comm, sizeof(who->comm)) != 0)
+		who_learn(who, event);
+	buf_add(line, who->text.data, who->text.len);
+	at = buf_reserve(line, PART_BYTES);
+	if (!at)
+		return;
+	at = pen_str(pen_str(at, ",\"cause\":\""), cause_name(event->change.cause));
+	buf_end(line, pen_str(at, "\",\"name\":"));
+	escape_json(line, event->change.name);
+}
+
+/* Whether nothing of what comes last in a row says more than usual. */
+static bool is_plain(const struct event_change *change)
+{
+	return change->count == 1 && !change->stack_len && !change->stack_lost && !change->folded &&
+	       change->attributed && !change->text;
+}
+
+static void write_change(struct jsonl *jsonl, const struct record *record)
+{
+	const struct event_change *change = &record->event->change;
+	struct buf *line = &jsonl->line;
+
+	add_head(jsonl, record->event);
+	add_args(jsonl, change);
 	add_result(line, change);
-	add_usage_members(line, &change->delta);
-	json_next_i64(line, "virt_after", record->after.virt);
-	json_next_i64(line, "rss_after", usage_rss(&record->after));
+	add_effect(line, &change->delta, &record->after);
 	add_region(line, &record->region);
+	if (is_plain(change)) {
+		buf_add_str(line, ",\"count\":1,\"stack\":[],\"stack_complete\":false,\"folded\":0,\"attributed\":true,"
+				  "\"text\":null");
+		return;
+	}
 	json_next_u64(line, "count", change->count);
 	json_open_array(line, "stack");
 	for (unsigned int i = 0; i < change->stack_len; i++)
@@ -221,15 +325,16 @@ static void write_change(struct buf *line, const struct record *record)
 }
 
 /* Whether @record made a line: the opening and the mappings of an mm are no rows, and its closing is the ledger's. */
-static bool write_event(struct buf *line, const struct record *record)
+static bool write_event(struct jsonl *jsonl, const struct record *record)
 {
 	const struct event *event = record->event;
+	struct buf *line = &jsonl->line;
 
 	switch (event->kind) {
 	case EVENT_CHANGE:
 		if (record->hidden)
 			return false;
-		write_change(line, record);
+		write_change(jsonl, record);
 		return true;
 	case EVENT_MARK:
 		add_who(line, "mark", event);
@@ -345,7 +450,7 @@ static int jsonl_write(void *report, const struct record *record)
 		write_header(line, record->header);
 		break;
 	case RECORD_EVENT:
-		any = write_event(line, record);
+		any = write_event(jsonl, record);
 		break;
 	case RECORD_LEDGER:
 		write_ledger(line, record->ledger);
