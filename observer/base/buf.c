@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "base/buf.h"
 
+#include "base/pen.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BUF_FIRST_CAP 256
-#define U64_DIGITS    20
 
 char *buf_grow(struct buf *buf, size_t more)
 {
@@ -85,84 +86,28 @@ void buf_addf(struct buf *buf, const char *fmt, ...)
 	buf->len += (size_t)len;
 }
 
-#define TENS(n) (n), (n)*10, (n)*100, (n)*1000, (n)*10000
-static const uint64_t tens[U64_DIGITS] = { TENS(1ull), TENS(100000ull), TENS(10000000000ull),
-					   TENS(1000000000000000ull) };
-
-unsigned int buf_digits(uint64_t value)
-{
-	/* 1233 / 4096 is the logarithm of 2: never more than they are, and at most one less. */
-	unsigned int least = (64u - (unsigned int)__builtin_clzll(value | 1)) * 1233 >> 12;
-
-	return least ? least + (value >= tens[least]) : 1;
-}
-
-char *buf_decimal(char *end, uint64_t value)
-{
-	static const char pairs[] =
-		"0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-		"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-
-	for (; value >= 10000; value /= 10000) { /* two pairs that do not wait for each other */
-		size_t four = value % 10000;
-
-		end -= 4;
-		memcpy(end, pairs + four / 100 * 2, 2);
-		memcpy(end + 2, pairs + four % 100 * 2, 2);
-	}
-	if (value >= 100) {
-		end -= 2;
-		memcpy(end, pairs + value % 100 * 2, 2);
-		value /= 100;
-	}
-	if (value < 10) {
-		*--end = (char)('0' + value);
-		return end;
-	}
-	end -= 2;
-	memcpy(end, pairs + value * 2, 2);
-	return end;
-}
-
 void buf_add_u64(struct buf *buf, uint64_t value)
 {
-	char *at = buf_reserve(buf, U64_DIGITS), *end;
+	char *at = buf_reserve(buf, PEN_NUMBER_BYTES);
 
-	if (!at)
-		return;
-	end = at + buf_digits(value);
-	if (value < 10) /* most numbers of most outputs are 0 */
-		*at = (char)('0' + value);
-	else
-		buf_decimal(end, value);
-	*end = '\0';
-	buf->len = (size_t)(end - buf->data);
+	if (at)
+		buf_end(buf, pen_u64(at, value));
 }
 
 void buf_add_i64(struct buf *buf, int64_t value)
 {
-	uint64_t magnitude = (uint64_t)value;
+	char *at = buf_reserve(buf, PEN_NUMBER_BYTES);
 
-	if (value < 0) {
-		buf_add_char(buf, '-');
-		magnitude = -magnitude;
-	}
-	buf_add_u64(buf, magnitude);
+	if (at)
+		buf_end(buf, pen_i64(at, value));
 }
 
 void buf_add_hex(struct buf *buf, uint64_t value)
 {
-	unsigned int digits = value ? (67u - (unsigned int)__builtin_clzll(value)) / 4 : 1;
-	char *at = buf_reserve(buf, 2 + 16);
+	char *at = buf_reserve(buf, PEN_NUMBER_BYTES);
 
-	if (!at)
-		return;
-	*at++ = '0';
-	*at++ = 'x';
-	for (char *to = at + digits; to > at; value >>= 4)
-		*--to = "0123456789abcdef"[value & 15];
-	at[digits] = '\0';
-	buf->len += 2 + digits;
+	if (at)
+		buf_end(buf, pen_hex(at, value));
 }
 
 void buf_reset(struct buf *buf)

@@ -70,12 +70,6 @@ void buf_add_between(struct buf *buf, char before, const char *str, size_t len, 
 /* Adds text as printf does. */
 void buf_addf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* How many digits @value has in decimal. */
-unsigned int buf_digits(uint64_t value);
-
-/* Writes @value in decimal so that it ends before @end, with at most 20 digits. Returns where it begins. */
-char *buf_decimal(char *end, uint64_t value);
-
 /* Add a number in decimal; in hex with a leading 0x. Much faster than buf_addf(): outputs write millions of them. */
 void buf_add_u64(struct buf *buf, uint64_t value);
 void buf_add_i64(struct buf *buf, int64_t value);

@@ -4,29 +4,36 @@
 #ifndef HEAPTRACE_PEN_H
 #define HEAPTRACE_PEN_H
 
-#include "base/buf.h"
-
 #include <stdint.h>
 #include <string.h>
+
+/* The room that a number needs; what is behind its end may be written, too. */
+#define PEN_NUMBER_BYTES 24
+
+/* How many digits @value has in decimal. */
+unsigned int pen_digits(uint64_t value);
+
+/* Writes @value in decimal so that it ends before @end, with at most 20 digits. Returns where it begins. */
+char *pen_decimal(char *end, uint64_t value);
+
+/* Writes a number in hex with a leading 0x. */
+char *pen_hex(char *at, uint64_t value);
 
 /* Writes a NUL-terminated string; the length of a literal is known to the compiler. */
 static inline char *pen_str(char *at, const char *str)
 {
-	size_t len = strlen(str);
-
-	memcpy(at, str, len);
-	return at + len;
+	return mempcpy(at, str, strlen(str));
 }
 
-/* Writes a number in decimal, 20 digits at most. */
+/* Writes a number in decimal. */
 static inline char *pen_u64(char *at, uint64_t value)
 {
 	if (value < 10) { /* most are 0 */
 		*at = (char)('0' + value);
 		return at + 1;
 	}
-	at += buf_digits(value);
-	buf_decimal(at, value);
+	at += pen_digits(value);
+	pen_decimal(at, value);
 	return at;
 }
 

@@ -2,13 +2,13 @@
 #include "event/recording.h"
 
 #define KEY(key, type, field) \
-	key, sizeof(key) - 1, RECORDING_##type, RECORDING_OPTIONAL, offsetof(struct event, field), 0
+	key, " " key "=", sizeof(key) + 1, RECORDING_##type, RECORDING_OPTIONAL, offsetof(struct event, field), 0
 #define NEED(key, type, field) \
-	key, sizeof(key) - 1, RECORDING_##type, RECORDING_REQUIRED, offsetof(struct event, field), 0
-#define IF(known, key, type, field)                                                             \
-	key, sizeof(key) - 1, RECORDING_##type, RECORDING_KNOWN, offsetof(struct event, field), \
+	key, " " key "=", sizeof(key) + 1, RECORDING_##type, RECORDING_REQUIRED, offsetof(struct event, field), 0
+#define IF(known, key, type, field)                                                                          \
+	key, " " key "=", sizeof(key) + 1, RECORDING_##type, RECORDING_KNOWN, offsetof(struct event, field), \
 		offsetof(struct event, known)
-#define END NULL, 0, RECORDING_U64, RECORDING_OPTIONAL, 0, 0
+#define END NULL, "", 0, RECORDING_U64, RECORDING_OPTIONAL, 0, 0
 
 static const struct recording_key common_keys[] = {
 	{ NEED("ts", U64, ts_ns) }, { NEED("pid", I32, pid) },	 { NEED("tid", I32, tid) },

@@ -62,9 +62,12 @@ enum recording_presence {
 	RECORDING_KNOWN,    /* where the bool at known_offset is true, zero or not */
 };
 
+#define RECORDING_KEY_BYTES 16
+
 struct recording_key {
 	const char *name;
-	size_t name_len;
+	char text[RECORDING_KEY_BYTES]; /* as it stands in a line: a blank before it and '=' behind it */
+	size_t text_len;
 	enum recording_type type;
 	enum recording_presence presence;
 	size_t offset;	     /* in struct event */

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/escape.h"
+#include "base/pen.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -72,34 +73,23 @@ static inline void json_bool(struct buf *buf, const char *key, bool value)
 
 /* Adds a member that is a number to an object that has a member already: key and comma are one literal, and there is one look
  * for room. */
-#define json_next_u64(buf, key, value) json_number(buf, ",\"" key "\":", sizeof(",\"" key "\":") - 1, value, false)
-#define json_next_i64(buf, key, value) json_signed(buf, ",\"" key "\":", sizeof(",\"" key "\":") - 1, value)
+#define json_next_u64(buf, key, value) json_number(buf, ",\"" key "\":", value)
+#define json_next_i64(buf, key, value) json_signed(buf, ",\"" key "\":", value)
 
-static inline void json_number(struct buf *buf, const char *before, size_t len, uint64_t value, bool negative)
+static inline void json_number(struct buf *buf, const char *before, uint64_t value)
 {
-	char *at = buf_reserve(buf, len + sizeof("-18446744073709551615"));
+	char *at = buf_reserve(buf, strlen(before) + PEN_NUMBER_BYTES);
 
-	if (!at)
-		return;
-	memcpy(at, before, len);
-	at += len;
-	if (negative) {
-		*at++ = '-';
-		value = -value;
-	}
-	if (value < 10) { /* most are 0 */
-		*at++ = (char)('0' + value);
-	} else {
-		at += buf_digits(value);
-		buf_decimal(at, value);
-	}
-	*at = '\0';
-	buf->len = (size_t)(at - buf->data);
+	if (at)
+		buf_end(buf, pen_u64(pen_str(at, before), value));
 }
 
-static inline void json_signed(struct buf *buf, const char *before, size_t len, int64_t value)
+static inline void json_signed(struct buf *buf, const char *before, int64_t value)
 {
-	json_number(buf, before, len, (uint64_t)value, value < 0);
+	char *at = buf_reserve(buf, strlen(before) + PEN_NUMBER_BYTES);
+
+	if (at)
+		buf_end(buf, pen_i64(pen_str(at, before), value));
 }
 
 /* Numbers that may come first, or in an array. */

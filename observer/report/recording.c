@@ -3,6 +3,7 @@
 #include "event/recording.h"
 
 #include "base/escape.h"
+#include "base/pen.h"
 #include "event/memcalls.h"
 #include "report/emit.h"
 #include "report/recordstacks.h"
@@ -17,10 +18,22 @@
 /* What frames may take of a line, so that the rest fits it. */
 #define FRAMES_BYTES_MAX (RECORDING_LINE_MAX - (64u << 10))
 
+/* What the keys of a line may take that have no string of the target. */
+#define NUMBERS_BYTES 4096
+
+/* The thread that the last row was of, and the keys that say so. */
+struct who {
+	int32_t pid, tid;
+	uint64_t mm;
+	char comm[EVENT_COMM_LEN];
+	struct buf text; /* empty: of none yet */
+};
+
 struct recording {
 	FILE *out;
 	struct recordstacks *stacks;
 	struct buf line;
+	struct who who;
 };
 
 static void *recording_open(const struct report_options *options)
@@ -46,6 +59,7 @@ static void recording_close(void *report)
 		return;
 	recordstacks_free(recording->stacks);
 	buf_free(&recording->line);
+	buf_free(&recording->who.text);
 	free(recording);
 }
 
@@ -66,37 +80,6 @@ static void add_number(struct buf *line, const char *name, uint64_t value)
 {
 	add_key(line, name);
 	buf_add_u64(line, value);
-}
-
-static void add_usage(struct buf *line, const struct usage *usage)
-{
-	const int64_t parts[] = { usage->virt, usage->anon, usage->file, usage->shmem, usage->swap };
-
-	for (unsigned int i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		if (i)
-			buf_add_char(line, ',');
-		buf_add_i64(line, parts[i]);
-	}
-}
-
-static unsigned int args_used(const uint64_t *args)
-{
-	unsigned int used = ARGS;
-
-	while (used && !args[used - 1])
-		used--;
-	return used;
-}
-
-static void add_args(struct buf *line, const uint64_t *args)
-{
-	unsigned int used = args_used(args);
-
-	for (unsigned int i = 0; i < used; i++) {
-		if (i)
-			buf_add_char(line, ',');
-		buf_add_hex(line, args[i]);
-	}
 }
 
 /* One frame as a key. Whether the line had room for it. */
@@ -134,122 +117,149 @@ static bool add_frames(struct buf *line, const struct event_change *change)
 	return i == change->stack_len;
 }
 
-/* Whether a key that is written only where there is something to write has something. */
-static bool is_zero(const struct recording_key *key, const struct event *event)
+static char *put_usage(char *at, const struct usage *usage)
 {
-	const void *field = (const char *)event + key->offset;
+	const int64_t rest[] = { usage->anon, usage->file, usage->shmem, usage->swap };
 
-	switch (key->type) {
-	case RECORDING_U64:
-	case RECORDING_HEX:
-	case RECORDING_I64:
-		return !*(const uint64_t *)field;
-	case RECORDING_I32:
-	case RECORDING_U32:
-		return !*(const uint32_t *)field;
-	case RECORDING_BOOL:
-		return !*(const bool *)field;
-	case RECORDING_NOT:
-		return *(const bool *)field;
-	case RECORDING_STRING:
-		return !*(const char *const *)field;
-	case RECORDING_CALL:
-		return !*(const struct memcall *const *)field;
-	case RECORDING_COMM:
-		return !*(const char *)field;
-	case RECORDING_USAGE:
-		return usage_is_zero(field);
-	case RECORDING_ARGS:
-		return !args_used(field);
-	case RECORDING_FRAMES:
-		return !event->change.stack_len || event->change.stack_id;
-	case RECORDING_CHAIN:
-		return !event->change.stack_len || !event->change.stack_id;
-	case RECORDING_CAUSE:
-	case RECORDING_HOW:
-		break;
+	at = pen_i64(at, usage->virt);
+	for (unsigned int i = 0; i < sizeof(rest) / sizeof(rest[0]); i++) {
+		*at++ = ',';
+		at = pen_i64(at, rest[i]);
 	}
-	return false;
+	return at;
 }
 
-static void add_value(struct buf *line, const struct recording_key *key, const struct event *event)
+static unsigned int args_used(const uint64_t *args)
+{
+	unsigned int used = ARGS;
+
+	while (used && !args[used - 1])
+		used--;
+	return used;
+}
+
+static char *put_args(char *at, const uint64_t *args)
+{
+	unsigned int used = args_used(args);
+
+	for (unsigned int i = 0; i < used; i++) {
+		if (i)
+			*at++ = ',';
+		at = pen_hex(at, args[i]);
+	}
+	return at;
+}
+
+static char *put_key(char *at, const struct recording_key *key)
+{
+	memcpy(at, key->text, sizeof(key->text));
+	return at + key->text_len;
+}
+
+static char *put_number(char *at, const struct recording_key *key, uint64_t value, bool always)
+{
+	return value || always ? pen_u64(put_key(at, key), value) : at;
+}
+
+static char *put_signed(char *at, const struct recording_key *key, int64_t value, bool always)
+{
+	return value || always ? pen_i64(put_key(at, key), value) : at;
+}
+
+static char *put_hex(char *at, const struct recording_key *key, uint64_t value, bool always)
+{
+	return value || always ? pen_hex(put_key(at, key), value) : at;
+}
+
+static char *put_word(char *at, const struct recording_key *key, const char *word)
+{
+	return pen_str(put_key(at, key), word);
+}
+
+/* Puts a key whose value is none of the target's strings at @at; one that says nothing is left out unless it is to be there
+ * @always. Returns where it ends. */
+static char *put_value(char *at, const struct recording_key *key, const struct event *event, bool always)
 {
 	const void *field = (const char *)event + key->offset;
 
 	switch (key->type) {
 	case RECORDING_U64:
-		buf_add_u64(line, *(const uint64_t *)field);
-		break;
+		return put_number(at, key, *(const uint64_t *)field, always);
 	case RECORDING_HEX:
-		buf_add_hex(line, *(const uint64_t *)field);
-		break;
+		return put_hex(at, key, *(const uint64_t *)field, always);
 	case RECORDING_I64:
-		buf_add_i64(line, *(const int64_t *)field);
-		break;
+		return put_signed(at, key, *(const int64_t *)field, always);
 	case RECORDING_I32:
-		buf_add_i64(line, *(const int32_t *)field);
-		break;
+		return put_signed(at, key, *(const int32_t *)field, always);
 	case RECORDING_U32:
-		buf_add_hex(line, *(const uint32_t *)field);
-		break;
+		return put_hex(at, key, *(const uint32_t *)field, always);
 	case RECORDING_BOOL:
+		return *(const bool *)field ? put_word(at, key, "1") : at;
 	case RECORDING_NOT:
-		buf_add_char(line, '1');
-		break;
-	case RECORDING_STRING:
-		escape_word(line, *(const char *const *)field);
-		break;
-	case RECORDING_COMM:
-		escape_word(line, field);
-		break;
+		return *(const bool *)field ? at : put_word(at, key, "1");
 	case RECORDING_USAGE:
-		add_usage(line, field);
-		break;
+		return always || !usage_is_zero(field) ? put_usage(put_key(at, key), field) : at;
 	case RECORDING_ARGS:
-		add_args(line, field);
-		break;
+		return args_used(field) ? put_args(put_key(at, key), field) : at;
 	case RECORDING_CAUSE:
-		buf_add_str(line, cause_name(*(const enum cause *)field));
-		break;
+		return put_word(at, key, cause_name(*(const enum cause *)field));
 	case RECORDING_HOW:
-		buf_add_str(line, open_how_name(*(const enum open_how *)field));
-		break;
+		return put_word(at, key, open_how_name(*(const enum open_how *)field));
 	case RECORDING_CALL:
-		buf_add_str(line, (*(const struct memcall *const *)field)->name);
-		break;
+		return event->change.call ? put_word(at, key, event->change.call->name) : at;
 	case RECORDING_CHAIN: /* by now it is the number of a line */
-		buf_add_u64(line, *(const uint64_t *)field);
-		break;
-	case RECORDING_FRAMES: /* one key a frame: add_frames() */
+		return event->change.stack_len ? put_number(at, key, *(const uint64_t *)field, false) : at;
+	case RECORDING_STRING:
+	case RECORDING_COMM:
+	case RECORDING_FRAMES: /* add_text() */
 		break;
 	}
+	return at;
 }
 
-static bool is_present(const struct recording_key *key, const struct event *event)
+/* Whether @key has what put_value() does not write. */
+static bool is_text(const struct recording_key *key)
 {
-	switch (key->presence) {
-	case RECORDING_OPTIONAL:
-		return !is_zero(key, event);
-	case RECORDING_REQUIRED:
-		return true;
-	case RECORDING_KNOWN:
-		return *(const bool *)((const char *)event + key->known_offset);
+	return key->type == RECORDING_STRING || key->type == RECORDING_COMM || key->type == RECORDING_FRAMES;
+}
+
+/* Adds a key with a string of the target's, or the frames, one key each. */
+static void add_text(struct buf *line, const struct recording_key *key, const struct event *event)
+{
+	const void *field = (const char *)event + key->offset;
+	const char *text = key->type == RECORDING_STRING ? *(const char *const *)field : field;
+
+	if (key->type == RECORDING_FRAMES) {
+		if (!event->change.stack_id)
+			(void)add_frames(line, &event->change);
+	} else if (text && (*text || key->type == RECORDING_STRING)) {
+		buf_add(line, key->text, key->text_len);
+		escape_word(line, text);
 	}
-	return true;
 }
 
 static void add_keys(struct buf *line, const struct recording_key *keys, const struct event *event)
 {
-	for (const struct recording_key *key = keys; key->name; key++) {
-		if (!is_present(key, event))
+	char *at = buf_reserve(line, NUMBERS_BYTES);
+
+	for (const struct recording_key *key = keys; at && key->name; key++) {
+		if (key->presence == RECORDING_KNOWN && !*(const bool *)((const char *)event + key->known_offset))
 			continue;
-		if (key->type == RECORDING_FRAMES) {
-			(void)add_frames(line, &event->change);
-			continue;
+		if (is_text(key)) {
+			buf_end(line, at);
+			add_text(line, key, event);
+			at = buf_reserve(line, NUMBERS_BYTES);
+		} else {
+			at = put_value(at, key, event, key->presence != RECORDING_OPTIONAL);
 		}
-		buf_add_between(line, ' ', key->name, key->name_len, '=');
-		add_value(line, key, event);
 	}
+	if (at)
+		buf_end(line, at);
+}
+
+static bool has_chain(const struct event *event)
+{
+	return event->kind == EVENT_CHANGE && event->change.stack_len && event->change.stack_id;
 }
 
 /* Writes the call chain of @event on a line of its own, if it has none yet, and puts that line's number in its place. */
@@ -257,11 +267,8 @@ static int write_stack(struct recording *recording, struct event *event)
 {
 	struct buf *line = &recording->line;
 	struct recordstack *stack = NULL;
-	int fresh;
+	int fresh = recordstacks_get(recording->stacks, &event->change, &stack);
 
-	if (event->kind != EVENT_CHANGE || !event->change.stack_len || !event->change.stack_id)
-		return 0;
-	fresh = recordstacks_get(recording->stacks, &event->change, &stack);
 	if (fresh < 0)
 		return fresh;
 	if (fresh) {
@@ -275,10 +282,31 @@ static int write_stack(struct recording *recording, struct event *event)
 	return 0;
 }
 
-static void write_event(struct buf *line, const struct event *event)
+/* The keys of every event but the first, its time, as they are the same for each row of a thread. */
+static void who_learn(struct who *who, const struct event *event)
 {
+	who->pid = event->pid;
+	who->tid = event->tid;
+	who->mm = event->mm;
+	memcpy(who->comm, event->comm, sizeof(who->comm));
+	buf_reset(&who->text);
+	add_keys(&who->text, recording_common_keys() + 1, event);
+}
+
+static void write_event(struct recording *recording, const struct event *event)
+{
+	struct who *who = &recording->who;
+	struct buf *line = &recording->line;
+	char *at;
+
+	if (!who->text.len || who->pid != event->pid || who->tid != event->tid || who->mm != event->mm ||
+	    memcmp(who->comm, event->comm, sizeof(who->comm)) != 0)
+		who_learn(who, event);
 	buf_add_str(line, recording_kind_name(event->kind));
-	add_keys(line, recording_common_keys(), event);
+	at = buf_reserve(line, NUMBERS_BYTES);
+	if (at)
+		buf_end(line, put_number(at, recording_common_keys(), event->ts_ns, true));
+	buf_add(line, who->text.data, who->text.len);
 	add_keys(line, recording_keys(event->kind), event);
 }
 
@@ -320,11 +348,15 @@ static int recording_write(void *report, const struct record *record)
 		write_header(line, record->header);
 		break;
 	case RECORD_EVENT:
+		if (!has_chain(record->event)) {
+			write_event(recording, record->event);
+			break;
+		}
 		event = *record->event;
 		err = write_stack(recording, &event);
 		if (err)
 			return err;
-		write_event(line, &event);
+		write_event(recording, &event);
 		break;
 	case RECORD_LEDGER:
 		return 0; /* whoever reads the events keeps the same books */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "report/textstyle.h"
 
+#include "base/pen.h"
+
 #include <langinfo.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ void column_right(struct buf *buf, const char *str, unsigned int width)
 
 static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int width)
 {
-	unsigned int len = buf_digits(value) + (sign != '\0'), blanks = len < width ? width - len : 0;
+	unsigned int len = pen_digits(value) + (sign != '\0'), blanks = len < width ? width - len : 0;
 	char *at = buf_reserve(buf, len + blanks), *end;
 
 	if (!at)
@@ -66,7 +68,7 @@ static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int
 	memset(at, ' ', blanks);
 	if (sign)
 		at[blanks] = sign;
-	buf_decimal(end, value);
+	pen_decimal(end, value);
 	*end = '\0';
 	buf->len += blanks + len;
 }
@@ -110,7 +112,7 @@ void column_seconds(struct buf *buf, int64_t ns, unsigned int width)
 	const unsigned int len = sizeof(fraction) - 1;
 
 	add_decimal(buf, us / US_PER_S, ns < 0 ? '-' : '\0', width > len ? width - len : 0);
-	buf_decimal(fraction + len, us % US_PER_S);
+	pen_decimal(fraction + len, us % US_PER_S);
 	buf_add(buf, fraction, len);
 }
 
