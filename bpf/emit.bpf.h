@@ -153,24 +153,8 @@ __noinline int row_emit(struct wire_mm *mm, const struct row *row)
 	return fold_add(mm, &summand);
 }
 
-/* Has @row, by the thread of @ts about its own mm @mm, arrive. */
-__noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct row *row)
+static __always_inline void whole_row_fill(struct wire_whole_row *whole, struct task_state *ts, const struct row *row)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct wire_whole_row *whole;
-	u8 busy;
-
-	if (!ts || !mm || !row)
-		return 0;
-	whole = ts->opened && !row->code_order ? batch_row(ts, task) : NULL;
-	if (!whole) {
-		batch_send(ts, false);
-		row_emit(mm, row);
-		ts->opened = mm->open_sent;
-		return 0;
-	}
-	busy = ts->busy;
-	busy_set(ts, 1);
 	row_head_fill(&whole->call.row, sizeof(*whole), row->cause, row->nr, row->stack, row->order);
 	whole->call.row.ts_ns = row->ts_ns ? row->ts_ns : row_ns(ts);
 	whole->call.row.returned = row->returned;
@@ -181,14 +165,35 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 	whole->addr = row->addr;
 	whole->len = row->len;
 	whole->count = row->count;
-	pages_add(&ts->batched, &row->delta);
-	batch_add(ts, sizeof(*whole));
+}
+
+/* Has @row, by the thread of @ts about its own mm @mm, arrive. */
+__noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct row *row)
+{
+	struct wire_whole_row *whole = NULL;
+	u8 busy;
+
+	if (!ts || !mm || !row)
+		return 0;
+	busy = ts->busy;
+	busy_set(ts, 1);
+	if (ts->opened && !row->code_order)
+		whole = batch_row(ts, bpf_get_current_task_btf());
+	if (whole) {
+		whole_row_fill(whole, ts, row);
+		pages_add(&ts->batched, &row->delta);
+		batch_add(ts, sizeof(*whole));
+	} else {
+		batch_send(ts, false);
+		row_emit(mm, row);
+		ts->opened = mm->open_sent;
+	}
 	busy_set(ts, busy);
 	return 0;
 }
 
-/* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. False where
- * there is no room for it. */
+/* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. @ts is
+ * marked as busy. False where there is no room for it. */
 static __always_inline bool call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
 				      struct pt_regs *regs)
 {
