@@ -530,6 +530,20 @@ def listener_of_others(t, source):
 
 
 @case(sources=PTRACE)
+def without_descriptors_of_others(t, source):
+    """A container that forbids pidfd_getfd, by which the tracer would take the listener: calls stop."""
+    refuse = compiled(REFUSE)
+    if not refuse:
+        t.skip("without pidfd_getfd", "no compiler")
+        return
+    path = new_path(".jsonl")
+    done = run([refuse, "438", HEAPTRACE, "-s", source, "--stacks", "none", "-f", "jsonl", "-o", path, "--", prog("blocks"),
+                "random", "1"])
+    done.path = path
+    t.balanced(done)
+
+
+@case(sources=PTRACE)
 def ordinary_user(t, source):
     """Nobody in particular, who says nothing of sources: the target in all orders with all allocators, threads over each
     other, python3."""

@@ -109,6 +109,119 @@ static void test_signalled(void **state)
 	assert_int_equal(stop_wait_next(&wait, &signalled, &status), pid);
 }
 
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	alarms++;
+}
+
+/* A wait that listens to a pipe. Its signals are blocked from now on. */
+static struct stop_wait listening(int *ret_notify)
+{
+	struct stop_wait wait = { 0 };
+	int notify[2];
+
+	signal(SIGALRM, on_alarm);
+	alarms = 0;
+	assert_int_equal(pipe(notify), 0);
+	stop_wait_listen(&wait, notify[0]);
+	*ret_notify = notify[1];
+	return wait;
+}
+
+/* The next thing that is no signal. A stop may be told of by its signal first. */
+static pid_t next(struct stop_wait *wait)
+{
+	volatile sig_atomic_t signalled = 0;
+	int status;
+	pid_t pid;
+
+	do
+		pid = stop_wait_next(wait, &signalled, &status);
+	while (pid < 0 && errno == EINTR);
+	return pid;
+}
+
+static void expect_notification(struct stop_wait *wait)
+{
+	char byte;
+
+	assert_int_equal(next(wait), 0);
+	assert_false(wait->after_stop);
+	assert_int_equal(read(wait->listener, &byte, 1), 1);
+}
+
+static void test_notifications(void **state)
+{
+	siginfo_t info;
+	int notify, gate;
+	struct stop_wait wait = listening(&notify);
+	pid_t pid = child_new(&gate);
+
+	(void)state;
+	assert_int_equal(write(notify, "", 1), 1);
+	expect_notification(&wait);
+	close(gate);
+	assert_int_equal(next(&wait), pid);
+	assert_true(wait.after_stop);
+	/* Now there are both: it is the other's turn. */
+	pid = child_new(&gate);
+	close(gate);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(write(notify, "", 1), 1);
+	expect_notification(&wait);
+	assert_int_equal(next(&wait), pid);
+	assert_int_equal(next(&wait), -1);
+	assert_int_equal(errno, ECHILD);
+	close(notify);
+}
+
+/* Signals end a wait that sleeps, and are taken now and then by waits that do not. */
+static void test_signals_while_listening(void **state)
+{
+	volatile sig_atomic_t signalled = 0;
+	int notify, gate, status;
+	struct stop_wait wait = listening(&notify);
+	pid_t pid = child_new(&gate);
+
+	(void)state;
+	kill(getpid(), SIGALRM);
+	assert_int_equal(alarms, 0);
+	assert_int_equal(stop_wait_next(&wait, &signalled, &status), -1);
+	assert_int_equal(errno, EINTR);
+	assert_int_equal(alarms, 1);
+	assert_int_equal(write(notify, "", 1), 1);
+	kill(getpid(), SIGALRM);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(stop_wait_next(&wait, &signalled, &status), 0);
+	assert_int_equal(alarms, 2);
+	expect_notification(&wait);
+	close(gate);
+	assert_int_equal(next(&wait), pid);
+	close(notify);
+}
+
+/* Nobody is left that could notify: stops are waited for as before. */
+static void test_end_of_notifications(void **state)
+{
+	volatile sig_atomic_t signalled = 0;
+	int notify, gate, status;
+	pid_t pid = child_new(&gate); /* first: it is not to have the pipe */
+	struct stop_wait wait = listening(&notify);
+
+	(void)state;
+	close(notify);
+	assert_int_equal(stop_wait_next(&wait, &signalled, &status), -1);
+	assert_int_equal(wait.listener, -1);
+	kill(getpid(), SIGALRM);
+	assert_int_equal(stop_wait_next(&wait, &signalled, &status), -1);
+	assert_int_equal(alarms, 1);
+	close(gate);
+	assert_int_equal(next(&wait), pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +229,9 @@ int main(void)
 		cmocka_unit_test(test_finds),
 		cmocka_unit_test(test_sleeps),
 		cmocka_unit_test(test_signalled),
+		cmocka_unit_test(test_notifications),
+		cmocka_unit_test(test_signals_while_listening),
+		cmocka_unit_test(test_end_of_notifications),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
