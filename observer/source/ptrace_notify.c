@@ -217,7 +217,11 @@ int notify_answer(int listener, uint64_t id)
 	memset(&record, 0, sizeof(record));
 	record.resp.id = id;
 	record.resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-	return ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &record) ? -errno : 0;
+	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &record)) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
 }
 
 void notify_pass_all(int listener)

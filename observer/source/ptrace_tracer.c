@@ -26,6 +26,7 @@
 
 #define TICK_US		50000 /* faults are collected and threads in need looked after that often */
 #define TICK_WAITING_US 1000  /* while Yama does not allow to trace the child yet */
+#define KEEPER_TICK_US	500000
 #define SETTLE_TICKS	2
 #define PATIENCE_NS	500000000ull  /* for threads to stop; one in an uninterruptible sleep may not */
 #define DETACH_NS	5000000000ull /* for one more to stop; who is let go without that can see EINTR */
@@ -193,7 +194,7 @@ static _Noreturn void keep(struct stop_wait *wait)
 	int listener = wait->listener, status;
 	pid_t pid;
 
-	timer_set(0);
+	timer_set(listener >= 0 ? KEEPER_TICK_US : 0);
 	while (pass_all(listener)) {
 		pid = stop_wait_next(wait, &signalled, &status);
 		if (pid > 0 && WIFSTOPPED(status))

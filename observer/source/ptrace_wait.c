@@ -74,7 +74,8 @@ static bool is_notified(struct stop_wait *wait, const struct timespec *timeout, 
 
 	if (ppoll(&fd, 1, timeout, mask) <= 0)
 		return false;
-	if (!(fd.revents & POLLIN))
+	/* POLLERR only says that a signal has come while somebody else had the filter's lock. */
+	if (fd.revents & POLLHUP)
 		wait->listener = -1; /* nobody is left that could notify */
 	return fd.revents & POLLIN;
 }
@@ -125,6 +126,7 @@ static pid_t either_next(struct stop_wait *wait, const volatile sig_atomic_t *si
 	if (++wait->waits % SIGNALS_EVERY == 0) {
 		signals_block(false);
 		signals_block(true);
+		stops_come = 1;
 	}
 	if (wait->after_stop && is_notified(wait, &now, NULL))
 		return 0;
@@ -140,6 +142,8 @@ static pid_t either_next(struct stop_wait *wait, const volatile sig_atomic_t *si
 	sigemptyset(&none);
 	if (is_notified(wait, NULL, &none))
 		return 0;
+	/* Not every end of a task has a signal: it is the task's own choice (clone(2)). So timers make for a look, too. */
+	stops_come = 1;
 	errno = EINTR;
 	return -1;
 }

@@ -419,25 +419,26 @@ def limit_of_mappings(t, source):
 @case(sources=PTRACE)
 def notified_calls_and_signals(t, source):
     """A signal that comes while a call waits for its answer is no reason to fail: neither mmap nor munmap knows EINTR."""
+    steps = harness.times(1500)
     for threads in (1, 8):
-        done = without_stacks(source, [prog("blocks"), "signals", str(threads)])
+        done = without_stacks(source, [prog("blocks"), "signals", str(threads), str(steps)])
         if not t.balanced(done, f"{threads} thread(s): books balance"):
             continue
         signals, failed, _ = (int(word) for word in done.out.split() if word.isdigit())
-        t.ok(signals > 100, f"{threads} thread(s): {signals} signals", done)
+        t.ok(signals > harness.times(100), f"{threads} thread(s): {signals} signals", done)
         t.equal(failed, 0, f"{threads} thread(s): no call fails", done)
         calls = collections.Counter((row["tid"], row["name"]) for row in done.books.rows
                                     if row["cause"] == "syscall" and row["error"] is None and row["virt"])
         if threads > 1:
             leader = done.books.end["exit"] and min(tid for tid, _ in calls)
             t.equal({(count, name) for (tid, name), count in calls.items() if tid != leader and name in ("mmap", "munmap")},
-                    {(1500, "mmap"), (1500, "munmap")}, "each call is one row", calls)
+                    {(steps, "mmap"), (steps, "munmap")}, "each call is one row", calls)
 
 
 @case(sources=PTRACE)
 def notified_calls_and_job_control(t, source):
     """Stopped and continued all the time."""
-    with Observer(source, "--stacks", "none", "--", prog("blocks"), "signals", "4") as observer:
+    with Observer(source, "--stacks", "none", "--", prog("blocks"), "signals", "4", str(harness.times(1500))) as observer:
         tracer = observer.attached().pid
         wait_until(lambda: children_of(tracer), "the command to begin", 10)
         def command():
@@ -466,7 +467,7 @@ def notified_calls_and_children(t, source):
 def notified_calls_end_with_the_watch(t, source):
     """heaptrace is killed, or lets go, while calls wait for their answers: none fails, and the keeper answers them."""
     for name, options, number in (("kill -9", (), signal.SIGKILL), ("--duration", ("-d", "0.1"), None)):
-        with Observer(source, "--stacks", "none", *options, "--", prog("blocks"), "signals", "8",
+        with Observer(source, "--stacks", "none", *options, "--", prog("blocks"), "signals", "8", str(harness.times(3000)),
                       stderr=subprocess.DEVNULL) as observer:
             observer.attached()
             if number:

@@ -222,6 +222,26 @@ static void test_end_of_notifications(void **state)
 	assert_int_equal(next(&wait), pid);
 }
 
+/* A listener says POLLERR where it could not be asked. So does a pipe that nobody reads. */
+static void test_listener_is_busy(void **state)
+{
+	volatile sig_atomic_t signalled = 0;
+	int notify, gate, status;
+	pid_t pid = child_new(&gate); /* first: it is not to have the pipe */
+	struct stop_wait wait = listening(&notify);
+
+	(void)state;
+	close(wait.listener);
+	wait.listener = notify;
+	assert_int_equal(stop_wait_next(&wait, &signalled, &status), -1);
+	assert_int_equal(errno, EINTR);
+	assert_int_equal(wait.listener, notify);
+	close(notify);
+	wait.listener = -1;
+	close(gate);
+	assert_int_equal(next(&wait), pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_notifications),
 		cmocka_unit_test(test_signals_while_listening),
 		cmocka_unit_test(test_end_of_notifications),
+		cmocka_unit_test(test_listener_is_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  *
  * random SEED: in random order, next to each other or not, whole and in parts; failing calls among them
  * limit: at the limit of mappings that a process may have; prints what became of an munmap that would have made one more
- * signals THREADS: while signals come that a handler without SA_RESTART takes; prints how many came, and how many calls failed
+ * signals THREADS STEPS: while signals come that a handler without SA_RESTART takes; prints how many came, and how many calls failed
  * endless THREADS: until it is killed
  * forks N: with children in between that do the same, by fork, with exec or without, and by posix_spawn
  * paced: one block for each byte of standard input, until it ends; answers each with a byte
@@ -229,6 +229,7 @@ static void run_limit(void)
 
 static atomic_uint signals, failed, interrupted;
 static bool endless;
+static int steps = STEPS; /* of each thread */
 
 static void on_signal(int number)
 {
@@ -245,7 +246,7 @@ static void count_failure(void)
 static void *mapper(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < STEPS || endless; i++) {
+	for (int i = 0; i < steps || endless; i++) {
 		size_t len = (size_t)(1 + i % 16) * PAGE;
 		char *at = map(len);
 
@@ -287,13 +288,14 @@ static void *mapper_thread(void *arg)
 	return mapper(NULL);
 }
 
-static void run_signals(unsigned int count)
+static void run_signals(unsigned int count, int step_count)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 	pthread_t threads[THREADS_MAX];
 	pid_t pid;
 
 	must(count >= 1 && count <= THREADS_MAX);
+	steps = step_count;
 	must(sigaction(SIGUSR1, &action, NULL) == 0);
 	if (count == 1) {
 		tids[0] = gettid();
@@ -423,8 +425,8 @@ int main(int argc, char **argv)
 		run_random();
 	else if (!strcmp(mode, "limit"))
 		run_limit();
-	else if (!strcmp(mode, "signals"))
-		run_signals((unsigned int)number);
+	else if (!strcmp(mode, "signals") && argc > 3)
+		run_signals((unsigned int)number, atoi(argv[3]));
 	else if (!strcmp(mode, "endless"))
 		run_endless((unsigned int)number);
 	else if (!strcmp(mode, "forks"))
