@@ -62,19 +62,23 @@ __noinline int batch_send(struct task_state *ts, bool last)
 	return 0;
 }
 
+/* The next row of @ts, the state of @task, will be the first of a batch. */
+static __always_inline void batch_begin(struct task_state *ts, struct task_struct *task)
+{
+	ts->batch.head.kind = WIRE_BATCH;
+	ts->batch.head.mm = ts->mm_id;
+	who_fill(&ts->batch.head, task);
+}
+
 /* Where the next row of @ts, the state of @task, is to be written; NULL where there is no room. */
 static __always_inline struct wire_whole_row *batch_row(struct task_state *ts, struct task_struct *task)
 {
-	struct wire_batch *batch = &ts->batch;
-	u32 at = batch->bytes;
+	u32 at = ts->batch.bytes;
 
 	if (at > BATCH_LAST)
 		return NULL;
-	if (!at) {
-		batch->head.kind = WIRE_BATCH;
-		batch->head.mm = ts->mm_id;
-		who_fill(&batch->head, task);
-	}
+	if (!at && !flushed.tid)
+		batch_begin(ts, task);
 	return (struct wire_whole_row *)(ts->batch.data + at);
 }
 

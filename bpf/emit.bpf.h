@@ -98,10 +98,9 @@ static __always_inline void args_fill(u64 *args, struct pt_regs *regs)
 	args[5] = SYSCALL_ARG5(regs);
 }
 
-/* Puts @row of the mm numbered @mm_id into the ring. False if it is full. */
-static __always_inline bool row_send(u64 mm_id, const struct row *row)
+/* Puts @row, of whom @head says, into the ring. False if it is full. */
+static __always_inline bool row_send(const struct wire_head *head, const struct row *row)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_change *change;
 
 	if (!ring_has_room())
@@ -109,11 +108,7 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 	change = bpf_ringbuf_reserve(&ring, sizeof(*change), 0);
 	if (!change)
 		return false;
-	change->head.kind = WIRE_CHANGE;
-	change->head.cause = row->cause;
-	change->head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
-	change->head.mm = mm_id;
-	who_fill(&change->head, task);
+	change->head = *head;
 	change->delta = row->delta;
 	__builtin_memcpy(change->args, row->args, sizeof(change->args));
 	change->ret = row->ret;
@@ -132,16 +127,25 @@ static __always_inline bool row_send(u64 mm_id, const struct row *row)
 /* Has @row arrive in one way or the other. */
 __noinline int row_emit(struct wire_mm *mm, const struct row *row)
 {
+	struct wire_head head = { .kind = WIRE_CHANGE };
 	struct summand summand;
-	struct wire_head head;
 
 	if (!mm || !row)
 		return 0;
 	if (!mm->open_sent)
 		open_send(mm, 0);
-	if (mm->open_sent && row_send(mm->id, row))
-		return 0;
+	head.cause = row->cause;
+	head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
+	head.mm = mm->id;
 	who_fill(&head, bpf_get_current_task_btf());
+	asm volatile("" ::: "memory"); /* one load from either would not pass the verifier */
+	if (flushed.tid) {
+		head.pid = flushed.pid;
+		head.tid = flushed.tid;
+		__builtin_memcpy(head.comm, flushed.comm, sizeof(head.comm));
+	}
+	if (mm->open_sent && row_send(&head, row))
+		return 0;
 	summand = (struct summand){ .cause = row->cause,
 				    .nr = row->nr,
 				    .pid = head.pid,

@@ -7,13 +7,25 @@
 /* A run that stays open this long is sent when its next fault comes, so that the reader sees a long touch as it goes. */
 #define RUN_MAX_NS 1000000000ull
 
-static __always_inline u64 pow2_at_least(u64 value)
+/* @value, or 0 where it is negative; without a branch, for the verifier would go on from both of its ends. */
+static __always_inline s64 not_below_zero(s64 value)
 {
-	u64 power = 1;
+	s64 sign = value >> 63;
 
-	for (int i = 0; i < 10 && power < value; i++)
-		power <<= 1;
-	return power;
+	asm volatile("" : "+r"(sign));
+	return value & ~sign;
+}
+
+/* The least power of two that is not below @value, of 65536 at most. */
+static __always_inline u64 pow2_at_least(s64 value)
+{
+	u64 bits = not_below_zero(value - 1);
+
+	bits |= bits >> 1;
+	bits |= bits >> 2;
+	bits |= bits >> 4;
+	bits |= bits >> 8;
+	return bits + 1;
 }
 
 /* Sends @run of @ts as a row and empties it. */
@@ -40,15 +52,10 @@ __noinline int run_flush(struct task_state *ts, struct wire_mm *state, struct ru
 /* Pages that one fault filled: a huge page, a batch around a file fault, else one. */
 static __always_inline void fault_extent(struct run *fault)
 {
-	s64 gained = 0;
-	u64 bytes;
+	const s64 *rss = fault->delta.rss;
+	s64 gained = not_below_zero(rss[WIRE_FILE]) + not_below_zero(rss[WIRE_ANON]) + not_below_zero(rss[WIRE_SHMEM]);
+	u64 bytes = pow2_at_least(gained) << config.page_shift;
 
-	for (int i = 0; i < WIRE_MEMBERS; i++)
-		if (i != WIRE_SWAP && fault->delta.rss[i] > 0)
-			gained += fault->delta.rss[i];
-	if (gained < 2)
-		return;
-	bytes = pow2_at_least(gained) << config.page_shift;
 	fault->start &= ~(bytes - 1);
 	fault->end = fault->start + bytes;
 }

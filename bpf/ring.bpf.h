@@ -12,23 +12,14 @@ static __always_inline u64 wakeup_flags(void)
 }
 
 /* Whose pending rows SEED_FLUSH sends: they are not the current task's, and no other program runs then. */
-struct {
-	u32 pid, tid;
-	char comm[WIRE_COMM];
-} flushed;
+struct wire_head flushed;
 
-/* That @task, the current one, does it. The name is copied as it lies, for a helper to do so takes longer than all the rest; it
+/* That @task does it. The name is copied as it lies, for a helper to do so takes longer than all the rest; it
  * ends at its NUL. */
 static __always_inline void who_fill(struct wire_head *head, struct task_struct *task)
 {
 	const u64 *comm = (const u64 *)task->comm;
 
-	if (flushed.tid) {
-		head->pid = flushed.pid;
-		head->tid = flushed.tid;
-		__builtin_memcpy(head->comm, flushed.comm, sizeof(head->comm));
-		return;
-	}
 	head->pid = process_number(task);
 	head->tid = thread_number(task);
 	((u64 *)head->comm)[0] = comm[0];

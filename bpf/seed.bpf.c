@@ -36,11 +36,12 @@ static __always_inline int seed_later(struct task_struct *task)
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	if (shared.seed_mode == SEED_FLUSH) {
-		flushed.pid = process_number(task);
-		flushed.tid = thread_number(task);
-		bpf_probe_read_kernel(flushed.comm, sizeof(flushed.comm), task->comm);
-		if (ts && ts->mm)
+		who_fill(&flushed, task);
+		if (ts && ts->mm) {
+			if (!ts->batch.bytes)
+				batch_begin(ts, task);
 			all_flush(ts, task);
+		}
 	}
 	if (RSS_HAS_CACHE)
 		seed_caches(task, ts);
