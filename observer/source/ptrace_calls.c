@@ -319,10 +319,10 @@ static void pages_update(struct ptrace_mm *mm, const struct ptrace_call *call, i
 	unsigned int count = ptrace_ranges(call->memcall, call->args, &mm->view, true, ret, ranges);
 	uint64_t size = mm->view.page_size;
 
-	if (call->effect == EFFECT_MEASURED)
-		sure_changed(mm, ranges, count);
-	else if (call->effect == EFFECT_NONE)
+	if (call->effect == EFFECT_NONE || call->nr == SYS_madvise) /* what was mapped still is */
 		sure_split(mm);
+	else if (call->effect == EFFECT_MEASURED)
+		sure_changed(mm, ranges, count);
 	else if (call->nr == SYS_mmap && !ptrace_failed(ret))
 		sure_mapped(mm, (uint64_t)ret, ranges[0].end - ranges[0].start);
 	if (call->nr == SYS_shmdt && part->virt < 0)

@@ -162,8 +162,9 @@ static void oddity(struct block *block)
 		if (!block->at)
 			return;
 		at = mremap(block->at, block->len, block->len + 3 * PAGE, MREMAP_MAYMOVE);
-		must(at != MAP_FAILED);
-		*block = (struct block){ at, block->len + 3 * PAGE };
+		must(at != MAP_FAILED || errno == EFAULT); /* it has become more than one mapping */
+		if (at != MAP_FAILED)
+			*block = (struct block){ at, block->len + 3 * PAGE };
 		return;
 	case 4:
 		heap_move();
@@ -171,6 +172,9 @@ static void oddity(struct block *block)
 	case 5:
 		if (block->at)
 			must(mprotect(block->at, PAGE, PROT_READ) == 0);
+		if (block->at && chance(2))
+			must(madvise(block->at, block->len, chance(2) ? MADV_DONTNEED : MADV_FREE) == 0 ||
+			     errno == EINVAL);
 		return;
 	case 6:
 		if (!chance(4))
