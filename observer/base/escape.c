@@ -56,10 +56,12 @@ static void add_text_byte(struct buf *buf, unsigned char byte)
 	buf_add(buf, escaped, sizeof(escaped));
 }
 
-/* Whether a byte is a character that stands for itself, in text and in JSON. */
+/* Whether a byte is a character that stands for itself, in text and in JSON: printable, and neither quote nor backslash. */
 static bool is_plain(unsigned char c)
 {
-	return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+	static const bool plain[256] = { [' ' ... '!'] = true, ['#' ... '['] = true, [']' ... '~'] = true };
+
+	return plain[c];
 }
 
 static void add_text(struct buf *buf, const char *str, enum escape_text how, bool quoted)

@@ -41,8 +41,69 @@ char *pen_decimal(char *end, uint64_t value)
 	return end;
 }
 
-/* In each byte of a word. */
+/* A word holds eight digits, one a byte, the first in the lowest; this is @value in each byte. */
 #define BYTES(value) (0x0101010101010101u * (value))
+
+/* Numbers of more digits do not fit a word. */
+#define EIGHT_DIGITS 100000000u
+
+static char *put_word(char *at, uint64_t word, size_t bytes)
+{
+	word = htole64(word);
+	memcpy(at, &word, sizeof(word));
+	return at + bytes;
+}
+
+/* The digits of @value, below EIGHT_DIGITS, as numbers: each step parts the numbers in the word in two, and dividing by a
+ * constant is a product and a shift. */
+static inline uint64_t eight_digits(uint32_t value)
+{
+	uint64_t parts = value / 10000 | (uint64_t)(value % 10000) << 32, upper;
+
+	upper = (parts * 10486 >> 20) & 0x0000007f0000007fu; /* n / 100 for n < 10000 */
+	parts = upper | (parts - upper * 100) << 16;
+	upper = (parts * 103 >> 10) & 0x000f000f000f000fu; /* n / 10 for n < 100 */
+	return upper | (parts - upper * 10) << 8;
+}
+
+/* Columns that are too wide or too narrow for a word. */
+static char *put_column(char *at, uint64_t value, char sign, unsigned int width)
+{
+	unsigned int len = pen_digits(value) + (sign != '\0'), blanks = len < width ? width - len : 0;
+	char *end = at + blanks + len;
+
+	memset(at, ' ', blanks);
+	if (sign)
+		at[blanks] = sign;
+	pen_decimal(end, value);
+	return end;
+}
+
+char *pen_column(char *at, uint64_t value, char sign, unsigned int width)
+{
+	uint64_t word, blank;
+	unsigned int zeros = 7; /* before the first digit */
+
+	if (value >= EIGHT_DIGITS / 10 || width < 8 || width > 16)
+		return put_column(at, value, sign, width);
+	if (value < 10) { /* as most are */
+		word = value << 56;
+	} else {
+		word = eight_digits((uint32_t)value);
+		zeros = (unsigned int)__builtin_ctzll(word) / 8;
+	}
+	blank = ~0ull >> (64 - zeros * 8);
+	word = ((word | BYTES('0')) & ~blank) | (BYTES(' ') & blank);
+	if (sign)
+		word ^= (uint64_t)(' ' ^ sign) << (zeros - 1) * 8;
+	put_word(at, BYTES(' '), 8);
+	return put_word(at + width - 8, word, 8);
+}
+
+char *pen_six(char *at, uint32_t value)
+{
+	return put_word(at, (eight_digits(value) + BYTES('0')) >> 16, 6);
+}
 
 /* The hex digits of @value, one a byte, the first in the lowest. */
 static uint64_t hex_digits(uint32_t value)
@@ -55,13 +116,6 @@ static uint64_t hex_digits(uint32_t value)
 	letters = (word + BYTES(6u)) >> 4 & BYTES(1u);
 	word += BYTES('0') + letters * ('a' - '0' - 10);
 	return __builtin_bswap64(word);
-}
-
-static char *put_word(char *at, uint64_t word, unsigned int bytes)
-{
-	word = htole64(word);
-	memcpy(at, &word, sizeof(word));
-	return at + bytes;
 }
 
 /* The first of the words without the zeros that it begins with. */

@@ -16,6 +16,13 @@ unsigned int pen_digits(uint64_t value);
 /* Writes @value in decimal so that it ends before @end, with at most 20 digits. Returns where it begins. */
 char *pen_decimal(char *end, uint64_t value);
 
+/* Writes @value in decimal behind @sign (NUL: none), and before it blanks, so that it all is @width long at least: it needs room
+ * for these besides. */
+char *pen_column(char *at, uint64_t value, char sign, unsigned int width);
+
+/* Writes @value, below a million, with six digits. */
+char *pen_six(char *at, uint32_t value);
+
 /* Writes a number in hex with a leading 0x. */
 char *pen_hex(char *at, uint64_t value);
 

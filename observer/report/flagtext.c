@@ -142,7 +142,7 @@ static void add_rest(struct words *words, uint64_t rest)
 /* Adds the names of the bits and returns those without a name. */
 static uint64_t add_bits(struct words *words, const struct bit_name *bits, uint64_t value)
 {
-	for (; bits->name; bits++) {
+	for (; value && bits->name; bits++) {
 		if (!(value & bits->bit))
 			continue;
 		add_word(words, bits->name);

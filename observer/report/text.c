@@ -38,8 +38,10 @@ struct text {
 	struct textstyle style;
 	uint64_t start_ns, page_size;
 	struct closings *closings;
-	struct map mms;	    /* mm -> struct mm_note */
-	struct map threads; /* tid -> struct thread_note */
+	struct map mms;			/* mm -> struct mm_note */
+	struct map threads;		/* tid -> struct thread_note */
+	struct thread_note last_thread; /* of the last row */
+	int32_t last_tid;		/* 0: none */
 	struct buf line;
 	struct buf caller; /* of one row, while it is drawn */
 };
@@ -118,8 +120,8 @@ fail:
 	return -ENOMEM;
 }
 
-/* Whether the name of the event's thread is another than at its last row; remembers it. Without memory it is news. */
-static bool comm_is_news(struct text *text, const struct event *event)
+/* Without memory it is news. */
+static bool comm_is_new(struct text *text, const struct event *event)
 {
 	struct thread_note *note = map_get(&text->threads, (uint64_t)event->tid);
 
@@ -138,6 +140,18 @@ static bool comm_is_news(struct text *text, const struct event *event)
 	}
 	memcpy(note->comm, event->comm, sizeof(note->comm));
 	return true;
+}
+
+/* Whether the name of the event's thread is another than at its last row; remembers it. As a rule that was the last of all. */
+static bool comm_is_news(struct text *text, const struct event *event)
+{
+	struct thread_note *last = &text->last_thread;
+
+	if (event->tid && event->tid == text->last_tid && !memcmp(last->comm, event->comm, sizeof(last->comm)))
+		return false;
+	text->last_tid = event->tid;
+	memcpy(last->comm, event->comm, sizeof(last->comm));
+	return comm_is_new(text, event);
 }
 
 static void add_when_and_who(struct text *text, const struct event *event)
@@ -211,6 +225,8 @@ static void add_caller(struct text *text, const struct event_change *change)
 	unsigned int columns = text->options.columns;
 	size_t width, used, gap;
 
+	if (!change->stack_len)
+		return;
 	buf_reset(&text->caller);
 	rowtext_add_caller(&text->caller, &text->style, change);
 	if (!text->caller.len)

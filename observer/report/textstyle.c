@@ -57,25 +57,29 @@ void column_right(struct buf *buf, const char *str, unsigned int width)
 	buf_add_str(buf, str);
 }
 
-static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int width)
-{
-	unsigned int len = pen_digits(value) + (sign != '\0'), blanks = len < width ? width - len : 0;
-	char *at = buf_reserve(buf, len + blanks), *end;
-
-	if (!at)
-		return;
-	end = at + blanks + len;
-	memset(at, ' ', blanks);
-	if (sign)
-		at[blanks] = sign;
-	pen_decimal(end, value);
-	*end = '\0';
-	buf->len += blanks + len;
-}
-
 static uint64_t magnitude(int64_t value)
 {
 	return value < 0 ? -(uint64_t)value : (uint64_t)value;
+}
+
+static void add_decimal(struct buf *buf, uint64_t value, char sign, unsigned int width)
+{
+	char *at = buf_reserve(buf, PEN_NUMBER_BYTES + width);
+
+	if (at)
+		buf_end(buf, pen_column(at, value, sign, width));
+}
+
+static char minus_of(int64_t value)
+{
+	return value < 0 ? '-' : '\0';
+}
+
+static char sign_of(int64_t change)
+{
+	if (change > 0)
+		return '+';
+	return minus_of(change);
 }
 
 void column_u64(struct buf *buf, uint64_t value, unsigned int width)
@@ -85,35 +89,29 @@ void column_u64(struct buf *buf, uint64_t value, unsigned int width)
 
 void column_kb(struct buf *buf, int64_t bytes, unsigned int width)
 {
-	add_decimal(buf, magnitude(bytes) / KB, bytes < 0 ? '-' : '\0', width);
+	add_decimal(buf, magnitude(bytes) / KB, minus_of(bytes), width);
 }
 
 void column_kb_change(struct buf *buf, const struct textstyle *style, int64_t bytes, unsigned int width)
 {
-	enum text_color color = COLOR_DIM;
-	char sign = '\0';
+	enum text_color color = bytes > 0 ? COLOR_GAIN : bytes < 0 ? COLOR_GIVEN : COLOR_DIM;
 
-	if (bytes > 0) {
-		color = COLOR_GAIN;
-		sign = '+';
-	} else if (bytes < 0) {
-		color = COLOR_GIVEN;
-		sign = '-';
-	}
 	text_color(buf, style, color);
-	add_decimal(buf, magnitude(bytes) / KB, sign, width);
+	add_decimal(buf, magnitude(bytes) / KB, sign_of(bytes), width);
 	text_color_end(buf, style, color);
 }
 
 void column_seconds(struct buf *buf, int64_t ns, unsigned int width)
 {
+	const unsigned int fraction = sizeof(".000000") - 1;
 	uint64_t us = magnitude(ns) / NS_PER_US;
-	char fraction[] = ".000000";
-	const unsigned int len = sizeof(fraction) - 1;
+	char *at = buf_reserve(buf, 2 * PEN_NUMBER_BYTES + width);
 
-	add_decimal(buf, us / US_PER_S, ns < 0 ? '-' : '\0', width > len ? width - len : 0);
-	pen_decimal(fraction + len, us % US_PER_S);
-	buf_add(buf, fraction, len);
+	if (!at)
+		return;
+	at = pen_column(at, us / US_PER_S, minus_of(ns), width > fraction ? width - fraction : 0);
+	*at++ = '.';
+	buf_end(buf, pen_six(at, us % US_PER_S));
 }
 
 /* The characters that the 8 bytes at @at are, without those that end in them: bytes in UTF-8 that begin with 10 go on with one. */

@@ -29,6 +29,32 @@ static void page_check(struct page *page, char *end, const char *expected)
 	assert_memory_equal(page->guard, "########", sizeof(page->guard));
 }
 
+#define WIDTH_MAX 40
+
+static void check_column(uint64_t value, char sign, unsigned int width)
+{
+	char digits[32], expected[WIDTH_MAX + 32], text[WIDTH_MAX + PEN_NUMBER_BYTES + 8];
+	char *end;
+
+	snprintf(digits, sizeof(digits), "%.1s%" PRIu64, &sign, value);
+	snprintf(expected, sizeof(expected), "%*s", (int)width, digits);
+	memset(text, '#', sizeof(text));
+	end = pen_column(text, value, sign, width);
+	assert_memory_equal(text + width + PEN_NUMBER_BYTES, "########", 8);
+	*end = '\0';
+	assert_string_equal(text, expected);
+}
+
+static void check_columns(uint64_t value)
+{
+	static const unsigned int widths[] = { 0, 1, 5, 7, 8, 9, 12, 16, 17, WIDTH_MAX };
+	static const char signs[] = { '\0', '+', '-' };
+
+	for (size_t i = 0; i < sizeof(widths) / sizeof(*widths); i++)
+		for (size_t j = 0; j < sizeof(signs); j++)
+			check_column(value, signs[j], widths[i]);
+}
+
 /* Compares what is written of @value with printf's idea of it. */
 static void check_number(uint64_t value)
 {
@@ -42,6 +68,9 @@ static void check_number(uint64_t value)
 	page_check(&page, pen_i64(page_begin(&page), (int64_t)value), expected);
 	snprintf(expected, sizeof(expected), "0x%" PRIx64, value);
 	page_check(&page, pen_hex(page_begin(&page), value), expected);
+	snprintf(expected, sizeof(expected), "%06" PRIu64, value % 1000000);
+	page_check(&page, pen_six(page_begin(&page), (uint32_t)(value % 1000000)), expected);
+	check_columns(value);
 }
 
 /* Where a number gets a digit more, in decimal and in binary. */
