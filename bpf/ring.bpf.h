@@ -108,22 +108,23 @@ __noinline int fold_add(struct wire_mm *mm, const struct summand *row)
 	key.mm = mm->id;
 	key.cause = row->cause;
 	key.nr = row->nr;
-	__sync_fetch_and_add(&shared.stats.folded_rows, row->rows);
 	if (key.cause == WIRE_ACTOR || key.cause == WIRE_RECLAIM)
 		bpf_get_current_comm(key.comm, sizeof(key.comm));
 	fold = bpf_map_lookup_elem(&folds, &key);
 	if (!fold)
 		fold = fold_begin(&key, row);
-	if (!fold) {
+	if (fold) {
+		pages_add_atomic(&fold->delta, &row->delta);
+		__sync_fetch_and_add(&fold->count, row->count);
+		if (row->errors)
+			__sync_fetch_and_add(&fold->errors, row->errors);
+		__sync_fetch_and_add(&fold->rows, row->rows);
+	} else {
 		pages_add_atomic(&mm->spilled, &row->delta);
 		__sync_fetch_and_add(&mm->spilled_rows, row->rows);
-		return 0;
 	}
-	pages_add_atomic(&fold->delta, &row->delta);
-	__sync_fetch_and_add(&fold->count, row->count);
-	if (row->errors)
-		__sync_fetch_and_add(&fold->errors, row->errors);
-	__sync_fetch_and_add(&fold->rows, row->rows);
+	/* Last: the reader looks at the sums again when this has changed. */
+	__sync_fetch_and_add(&shared.stats.folded_rows, row->rows);
 	return 0;
 }
 

@@ -380,9 +380,15 @@ static void split_settle(struct event_close *close)
 	close->proc.shmem = close->closing.shmem;
 }
 
+/* What goes from an mm that is just being torn down is no row of its: it closes on what it held before. */
+static struct wire_pages parting_sum(const struct bpf_source *bpf, const struct wire_mm *mm)
+{
+	return mm->closing_read ? mm->closing : shadow_sum(bpf, mm);
+}
+
 static int parting_close(struct bpf_source *bpf, struct parting *parting, event_fn fn, void *ctx)
 {
-	struct wire_pages sum = shadow_sum(bpf, parting->mm);
+	struct wire_pages sum = parting_sum(bpf, parting->mm);
 	struct event event = { .kind = EVENT_MM_CLOSE,
 			       .ts_ns = clock_ns(CLOCK_MONOTONIC),
 			       .pid = (int32_t)parting->mm->pid,
