@@ -77,7 +77,7 @@ static __always_inline struct wire_whole_row *batch_row(struct task_state *ts, s
 
 	if (at > BATCH_LAST)
 		return NULL;
-	if (!at && !flushed.tid)
+	if (!at && !is_flushing())
 		batch_begin(ts, task);
 	return (struct wire_whole_row *)(ts->batch.data + at);
 }

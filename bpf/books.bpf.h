@@ -239,7 +239,7 @@ static __always_inline void rss_changed(struct task_struct *task, struct task_st
 	pages = rss_take(live, mm, member & (WIRE_MEMBERS - 1), ts, true);
 	if (!pages || (!ts->reclaim && own_book(ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages)))
 		return;
-	state = mm_find((u64)mm);
+	state = mm_find_still((u64)mm);
 	if (state)
 		other_book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
 }
@@ -348,7 +348,7 @@ static __always_inline void lock_released(struct task_struct *task, struct task_
 		ts->order = live->order;
 	if (!pages || (own && !ts->reclaim && own_book(ts, PART_VIRT, pages)))
 		return;
-	state = mm_find((u64)mm);
+	state = mm_find_still((u64)mm);
 	if (state)
 		other_book(state, ts, PART_VIRT, pages);
 }

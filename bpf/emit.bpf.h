@@ -139,7 +139,7 @@ __noinline int row_emit(struct wire_mm *mm, const struct row *row)
 	head.mm = mm->id;
 	who_fill(&head, bpf_get_current_task_btf());
 	asm volatile("" ::: "memory"); /* one load from either would not pass the verifier */
-	if (flushed.tid) {
+	if (is_flushing()) {
 		head.pid = flushed.pid;
 		head.tid = flushed.tid;
 		__builtin_memcpy(head.comm, flushed.comm, sizeof(head.comm));

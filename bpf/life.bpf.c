@@ -6,11 +6,13 @@ static __always_inline struct task_state *task_enter(struct task_struct *task, u
 {
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
+	if (!ts) /* somebody else is making it: a fork may meet an attach */
+		ts = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!ts) {
 		__sync_fetch_and_add(&shared.stats.unwatched_tasks, 1);
 		return NULL;
 	}
-	if (ts->watched)
+	if (__sync_lock_test_and_set(&ts->entered, 1))
 		return ts;
 	ts->watched = 1;
 	ts->mm = mm;
@@ -141,11 +143,16 @@ SEC("raw_tp/sched_process_exit")
 int on_exit(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct wire_proc_exit gone = {};
 
 	if (!ts || !ts->watched)
 		return 0;
+	if (shared.stopped) {
+		if (part_begins(ts))
+			all_flush(ts, task);
+		return 0;
+	}
 	busy_set(ts, 1);
 	if (!ts->await_exec)
 		all_flush(ts, task);

@@ -63,6 +63,8 @@ struct task_state {
 	u8 executed;	/* its image is new, and it has not returned to it yet */
 	u8 busy;	/* a program has it in hand */
 	u32 group_gone; /* of a leader: the end of its process was sent */
+	u32 entered;	/* somebody has set watched, or is at it */
+	u32 parted;	/* what it owed as all was stopped is sent, or somebody is at it */
 	struct wire_pages own;	 /* effect of the syscall itself */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
 	u64 maj_flt;
@@ -222,6 +224,12 @@ static __always_inline struct task_state *task_find(struct task_struct *task)
 static __always_inline struct wire_mm *mm_find(u64 mm)
 {
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
+}
+
+/* The same where a change is in hand that must not be lost: nothing is begun any more, but what has begun is finished. */
+static __always_inline struct wire_mm *mm_find_still(u64 mm)
+{
+	return bpf_map_lookup_elem(&mms, &mm);
 }
 
 /* The state of the mm that @ts has pending rows about, NULL if it is gone. */

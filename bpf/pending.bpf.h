@@ -184,4 +184,11 @@ static __always_inline void all_flush(struct task_state *ts, struct task_struct 
 	batch_send(ts, true);
 }
 
+/* Whether the caller is the one to send what @ts owed as all was stopped: it is asked for of each thread, but one that ends before
+ * does so itself. */
+static __always_inline bool part_begins(struct task_state *ts)
+{
+	return ts->mm && !__sync_lock_test_and_set(&ts->parted, 1);
+}
+
 #endif

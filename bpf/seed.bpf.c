@@ -37,7 +37,8 @@ static __always_inline int seed_later(struct task_struct *task)
 
 	if (shared.seed_mode == SEED_FLUSH) {
 		who_fill(&flushed, task);
-		if (ts && ts->mm) {
+		flusher = bpf_get_current_task();
+		if (ts && part_begins(ts)) {
 			if (!ts->batch.bytes)
 				batch_begin(ts, task);
 			all_flush(ts, task);

@@ -344,30 +344,46 @@ static void proc_read_quietly(struct bpf_source *bpf, struct parting *parting)
 	}
 }
 
-static int partings_find(struct bpf_source *bpf, struct partings *partings)
+static bool partings_have(const struct partings *partings, uint64_t key)
 {
-	int fd = bpf_kernel_map_fd(bpf->side, "mms");
-	uint64_t key, *previous = NULL;
+	for (size_t i = 0; i < partings->count; i++)
+		if (partings->list[i].key == key)
+			return true;
+	return false;
+}
 
-	while (!bpf_map_get_next_key(fd, previous, &key)) {
-		struct parting *list = reallocarray(partings->list, partings->count + 1, sizeof(*list));
-		struct parting *parting;
+/* Adds the mm at @key, or does nothing if its books are closed meanwhile. */
+static int parting_add(struct bpf_source *bpf, struct partings *partings, uint64_t key, bool ask_proc)
+{
+	struct parting *list = reallocarray(partings->list, partings->count + 1, sizeof(*list));
+	struct parting *parting;
 
-		if (!list)
-			return -ENOMEM;
-		partings->list = list;
-		parting = &list[partings->count];
-		memset(parting, 0, sizeof(*parting));
-		parting->key = key;
-		previous = &partings->list[partings->count].key;
-		parting->mm = malloc(bpf_kernel_mm_size(bpf->side));
-		if (!parting->mm)
-			return -ENOMEM;
-		partings->count++;
-		if (books_read(bpf, key, parting->mm))
-			proc_read_quietly(bpf, parting);
-	}
+	if (!list)
+		return -ENOMEM;
+	partings->list = list;
+	parting = &list[partings->count];
+	*parting = (struct parting){ .key = key, .mm = malloc(bpf_kernel_mm_size(bpf->side)) };
+	if (!parting->mm)
+		return -ENOMEM;
+	partings->count++;
+	if (ask_proc && books_read(bpf, key, parting->mm))
+		proc_read_quietly(bpf, parting);
 	return 0;
+}
+
+/* Adds those that are not there yet. */
+static int partings_find(struct bpf_source *bpf, struct partings *partings, bool ask_proc)
+{
+	int fd = bpf_kernel_map_fd(bpf->side, "mms"), err = 0;
+	uint64_t key, last, *previous = NULL;
+
+	while (!err && !bpf_map_get_next_key(fd, previous, &key)) {
+		if (!partings_have(partings, key))
+			err = parting_add(bpf, partings, key, ask_proc);
+		last = key;
+		previous = &last;
+	}
+	return err;
 }
 
 /* A /proc that knows file and shmem as one sum only agrees with any split of it. */
@@ -422,9 +438,11 @@ static int bpf_detach(struct source *source, event_fn fn, void *ctx)
 	int err, count;
 
 	count = ring_look(bpf, fn, ctx);
-	err = count < 0 ? count : partings_find(bpf, &partings);
+	err = count < 0 ? count : partings_find(bpf, &partings, true);
 	bpf_kernel_detach(bpf->side);
 	/* From here on nothing changes: what tasks have pending is sent, then all is consumed and counted. */
+	if (!err)
+		err = partings_find(bpf, &partings, false);
 	if (!err)
 		err = bpf_kernel_seed(bpf->side, SEED_FLUSH, 0, 0);
 	count = err ? err : ring_look(bpf, fn, ctx);

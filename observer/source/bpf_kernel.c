@@ -17,6 +17,7 @@ struct bpf_kernel_side {
 	struct bpf_loaded loaded;
 	struct bpf_link **links;
 	unsigned int link_count, link_room;
+	struct bpf_link *exit_link; /* stays when the others go */
 	volatile struct wire_shared *shared;
 };
 
@@ -134,6 +135,10 @@ static int tracepoint_attach(struct bpf_kernel_side *side, const struct bpf_prog
 	if (!link)
 		return diag_set(diag, -errno, "cannot attach to the tracepoint %s: %s: use --source ptrace", tracepoint,
 				strerror(errno));
+	if (!strcmp(tracepoint, "sched_process_exit")) {
+		side->exit_link = link;
+		return 0;
+	}
 	return link_keep(side, link) ? diag_set(diag, -ENOMEM, "out of memory") : 0;
 }
 
@@ -297,6 +302,7 @@ void bpf_kernel_free(struct bpf_kernel_side *side)
 	if (side->shared)
 		munmap((void *)side->shared, shared_bytes());
 	bpf_unload(&side->loaded);
+	bpf_link__destroy(side->exit_link);
 	free(side->links);
 	free(side);
 }

@@ -18,7 +18,8 @@ int bpf_kernel_load(const struct bpf_kernel_config *config, struct bpf_kernel_si
 /* Attaches all programs. 0, or -errno with @diag. */
 int bpf_kernel_attach(struct bpf_kernel_side *side, struct diag *diag);
 
-/* Detaches all programs and waits until none runs any more. */
+/* Stops all programs, detaches them, and waits until none runs any more; but for that of threads that end, which goes on to send
+ * what they owe. */
 void bpf_kernel_detach(struct bpf_kernel_side *side);
 
 /* Runs the seed program over the threads of process @tgid, over thread @tid alone, or over all tasks (both 0). 0 or

@@ -145,6 +145,21 @@ def attach_again_and_again(t, source):
 
 
 @case()
+def let_go_of_a_swarm(t, source):
+    """Attaching and letting go while processes begin and end all the time: each that was seen has its ledger, and all it did."""
+    chance, found = random.Random(4), []
+    with Process([prog("swarm"), "fork", "1000000", "8"]) as swarm:
+        for n in range(times(10 if source == "bpf" else 3)):
+            with Observer(source, "-p", str(swarm.pid)) as observer:
+                observer.attached()
+                time.sleep(chance.random() * 0.1)  # chance chooses the moment; it decides nothing
+                done = observer.end()
+            found += [f"{n}: {problem}" for problem in done.books.problems(coalesced=True)] + ([] if done.rc == 0 else [str(done)])
+        t.equal(swarm.popen.poll(), None, "it goes on")
+    t.none(found, "no books are wrong")
+
+
+@case()
 def killed_again_and_again(t, source):
     """kill -9 at moments that chance chooses, from the start of heaptrace on, one in four at any until it watches: the process
     never notices."""
