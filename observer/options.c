@@ -46,7 +46,7 @@ static const struct argp_option option_table[] = {
 	{ "no-follow", OPT_NO_FOLLOW, NULL, 0, "do not watch children", 3 },
 	{ "no-seccomp", OPT_NO_SECCOMP, NULL, 0, "of ptrace: put no filter on CMD, stop at every call", 3 },
 	{ "sample", OPT_SAMPLE, "MS", 0, "read /proc that often, too", 3 },
-	{ "ring", OPT_RING, "BYTES", 0, "size of the kernel's event buffer (default 16M)", 3 },
+	{ "ring", OPT_RING, "BYTES", 0, "size of the kernel's event buffer (default 16M, without stacks 8M)", 3 },
 	{ "user", 'u', "NAME", 0, "run CMD as this user (default under sudo: the invoking one)", 4 },
 	{ "help", 'h', NULL, 0, "print this and end", -1 },
 	{ "version", OPT_VERSION, NULL, 0, "print the version and end", -1 },

@@ -15,9 +15,11 @@
 
 extern const char bpf_object_start[], bpf_object_end[];
 
-#define RING_DEFAULT_BYTES (16u << 20)
-#define ROOM_PART	   16 /* of the ring may be sent between two looks at its fill */
-#define PLACES_PART	   8  /* of its size is what the array of what is live may take */
+/* Stacks take more than rows do. To set memory up for it is a part of the start. */
+#define RING_DEFAULT_BYTES     (8u << 20)
+#define RING_WITH_STACKS_BYTES (16u << 20)
+#define ROOM_PART	       16 /* of the ring may be sent between two looks at its fill */
+#define PLACES_PART	       8  /* of its size is what the array of what is live may take */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -95,7 +97,8 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 			    const struct bpf_types *types)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t ring_bytes = power_of_two_from(wanted->ring_bytes ? wanted->ring_bytes : RING_DEFAULT_BYTES, page);
+	uint64_t ring_default = wanted->stacks == WIRE_STACKS_NONE ? RING_DEFAULT_BYTES : RING_WITH_STACKS_BYTES;
+	uint64_t ring_bytes = power_of_two_from(wanted->ring_bytes ? wanted->ring_bytes : ring_default, page);
 	struct bpf_map *switches = map_of(loaded->object, ".rodata.config"), *ring = map_of(loaded->object, "ring");
 	struct bpf_map *mms = map_of(loaded->object, "mms"), *blank = map_of(loaded->object, "blank_mm");
 	struct bpf_map *lives = map_of(loaded->object, "lives");
