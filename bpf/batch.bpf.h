@@ -62,7 +62,7 @@ __noinline int batch_send(struct task_state *ts, bool last)
 	return 0;
 }
 
-/* The next row of @ts, the state of @task, will be the first of a batch. */
+/* Writes down whose the rows of @ts, the state of @task, are. That stays as it is from batch to batch. */
 static __always_inline void batch_begin(struct task_state *ts, struct task_struct *task)
 {
 	ts->batch.head.kind = WIRE_BATCH;
@@ -70,16 +70,18 @@ static __always_inline void batch_begin(struct task_state *ts, struct task_struc
 	who_fill(&ts->batch.head, task);
 }
 
-/* Where the next row of @ts, the state of @task, is to be written; NULL where there is no room. */
-static __always_inline struct wire_whole_row *batch_row(struct task_state *ts, struct task_struct *task)
+/* Whether that is known. */
+static __always_inline bool batch_has_begun(struct task_state *ts)
+{
+	return ts->batch.head.mm == ts->mm_id;
+}
+
+/* Where the next row of @ts is to be written; NULL where there is no room. */
+static __always_inline struct wire_whole_row *batch_row(struct task_state *ts)
 {
 	u32 at = ts->batch.bytes;
 
-	if (at > BATCH_LAST)
-		return NULL;
-	if (!at && !is_flushing())
-		batch_begin(ts, task);
-	return (struct wire_whole_row *)(ts->batch.data + at);
+	return at > BATCH_LAST ? NULL : (struct wire_whole_row *)(ts->batch.data + at);
 }
 
 static __always_inline void row_head_fill(struct wire_row *row, u32 bytes, u32 cause, s32 nr, u64 stack, u64 order)

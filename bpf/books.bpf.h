@@ -107,7 +107,7 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 	if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
 		row->nr = call_now(task);
 	*part_of(&row->delta, part) = pages;
-	return row_emit(state, row);
+	return row_emit(state, row, NULL);
 }
 
 /* Books that @part of the current task's own mm has changed by @pages to what it is doing. False if that is not known. */

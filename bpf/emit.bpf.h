@@ -124,26 +124,28 @@ static __always_inline bool row_send(const struct wire_head *head, const struct 
 	return true;
 }
 
-/* Has @row arrive in one way or the other. */
-__noinline int row_emit(struct wire_mm *mm, const struct row *row)
+/* Has @row arrive in one way or the other: by the thread that @who tells of, or by the current one (NULL). */
+__noinline int row_emit(struct wire_mm *mm, const struct row *row, const struct wire_head *who)
 {
-	struct wire_head head = { .kind = WIRE_CHANGE };
+	struct wire_head head;
 	struct summand summand;
 
 	if (!mm || !row)
 		return 0;
 	if (!mm->open_sent)
 		open_send(mm, 0);
+	/* One load from either would not pass the verifier. */
+	if (who) {
+		head = *who;
+		asm volatile("" ::: "memory");
+	} else {
+		who_fill(&head, bpf_get_current_task_btf());
+		asm volatile("" ::: "memory");
+	}
+	head.kind = WIRE_CHANGE;
 	head.cause = row->cause;
 	head.ts_ns = row->ts_ns ? row->ts_ns : bpf_ktime_get_ns();
 	head.mm = mm->id;
-	who_fill(&head, bpf_get_current_task_btf());
-	asm volatile("" ::: "memory"); /* one load from either would not pass the verifier */
-	if (is_flushing()) {
-		head.pid = flushed.pid;
-		head.tid = flushed.tid;
-		__builtin_memcpy(head.comm, flushed.comm, sizeof(head.comm));
-	}
 	if (mm->open_sent && row_send(&head, row))
 		return 0;
 	summand = (struct summand){ .cause = row->cause,
@@ -182,14 +184,16 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 	busy = ts->busy;
 	busy_set(ts, 1);
 	if (ts->opened && !row->code_order)
-		whole = batch_row(ts, bpf_get_current_task_btf());
+		whole = batch_row(ts);
+	if (!batch_has_begun(ts))
+		batch_begin(ts, bpf_get_current_task_btf());
 	if (whole) {
 		whole_row_fill(whole, ts, row);
 		pages_add(&ts->batched, &row->delta);
 		batch_add(ts, sizeof(*whole));
 	} else {
 		batch_send(ts, false);
-		row_emit(mm, row);
+		row_emit(mm, row, &ts->batch.head);
 		ts->opened = mm->open_sent;
 	}
 	busy_set(ts, busy);
@@ -201,12 +205,14 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 static __always_inline bool call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
 				      struct pt_regs *regs)
 {
-	struct wire_whole_row *whole = batch_row(ts, task);
+	struct wire_whole_row *whole = batch_row(ts);
 	struct wire_call_row *call;
 	u32 bytes = sizeof(call->row) + args * sizeof(u64);
 
 	if (!whole)
 		return false;
+	if (!ts->batch.bytes) /* somebody may have renamed it */
+		batch_begin(ts, task);
 	call = &whole->call;
 	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
 	call->row.ts_ns = row_ns(ts);

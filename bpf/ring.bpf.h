@@ -11,15 +11,6 @@ static __always_inline u64 wakeup_flags(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* Whose pending rows SEED_FLUSH sends: they are not the current task's, and no other program runs then. */
-struct wire_head flushed;
-u64 flusher; /* the task that does so */
-
-static __always_inline bool is_flushing(void)
-{
-	return flusher && flusher == bpf_get_current_task();
-}
-
 /* That @task does it. The name is copied as it lies, for a helper to do so takes longer than all the rest; it
  * ends at its NUL. */
 static __always_inline void who_fill(struct wire_head *head, struct task_struct *task)

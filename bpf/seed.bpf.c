@@ -6,6 +6,7 @@
 static __noinline int seed_caches(struct task_struct *task, struct task_state *ts)
 {
 	u64 key = mm_of(task);
+	struct wire_head who;
 	struct wire_mm *state;
 	struct row *row;
 
@@ -24,8 +25,9 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 		if (!ts || !row)
 			return 0;
 		worker_take(state, ts, task, &row->delta);
+		who_fill(&who, task);
 		if (!pages_are_zero(&row->delta))
-			row_emit(state, row);
+			row_emit(state, row, &who);
 	}
 	return 0;
 }
@@ -35,14 +37,10 @@ static __always_inline int seed_later(struct task_struct *task)
 {
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
-	if (shared.seed_mode == SEED_FLUSH) {
-		who_fill(&flushed, task);
-		flusher = bpf_get_current_task();
-		if (ts && part_begins(ts)) {
-			if (!ts->batch.bytes)
-				batch_begin(ts, task);
-			all_flush(ts, task);
-		}
+	if (shared.seed_mode == SEED_FLUSH && ts && part_begins(ts)) {
+		if (!batch_has_begun(ts))
+			batch_begin(ts, task);
+		all_flush(ts, task);
 	}
 	if (RSS_HAS_CACHE)
 		seed_caches(task, ts);

@@ -134,8 +134,10 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 		batch_send(ts, false);
 		path_send_text(nr == config.nr_execve ? SYSCALL_ARG0(regs) : SYSCALL_ARG1(regs), true);
 	}
-	if (nr == config.nr_prctl)
-		batch_send(ts, false); /* it may have changed the thread's name */
+	if (nr == config.nr_prctl) { /* it may have changed the thread's name */
+		batch_send(ts, false);
+		batch_begin(ts, bpf_get_current_task_btf());
+	}
 	if (nr != config.nr_write || (s32)SYSCALL_ARG0(regs) != -1)
 		return;
 	state = mm_of_pending(ts);
