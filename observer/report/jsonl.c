@@ -9,6 +9,7 @@
 #include "report/emit.h"
 #include "report/json.h"
 #include "report/report.h"
+#include "report/who.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,14 +18,6 @@
 struct arg_key {
 	char text[23];
 	unsigned char len; /* 0: not made yet */
-};
-
-/* The thread that the last row was of, and what a row says of it. */
-struct who {
-	int32_t pid, tid;
-	uint64_t mm;
-	char comm[EVENT_COMM_LEN];
-	struct buf text; /* empty: of none yet */
 };
 
 struct jsonl {
@@ -50,7 +43,7 @@ static void jsonl_close(void *report)
 	if (!jsonl)
 		return;
 	buf_free(&jsonl->line);
-	buf_free(&jsonl->who.text);
+	who_free(&jsonl->who);
 	free(jsonl);
 }
 
@@ -254,17 +247,12 @@ static void add_who(struct buf *line, const char *type, const struct event *even
 	json_next_i64(line, "pid", event->pid);
 }
 
-static void who_learn(struct who *who, const struct event *event)
+static void who_add(struct buf *text, const struct event *event)
 {
-	who->pid = event->pid;
-	who->tid = event->tid;
-	who->mm = event->mm;
-	memcpy(who->comm, event->comm, sizeof(who->comm));
-	buf_reset(&who->text);
-	json_next_i64(&who->text, "pid", event->pid);
-	json_next_i64(&who->text, "tid", event->tid);
-	json_str(&who->text, "comm", event->comm);
-	json_next_u64(&who->text, "mm", event->mm);
+	json_next_i64(text, "pid", event->pid);
+	json_next_i64(text, "tid", event->tid);
+	json_str(text, "comm", event->comm);
+	json_next_u64(text, "mm", event->mm);
 }
 
 /* When, who, and what it is called. */
@@ -277,9 +265,8 @@ static void add_head(struct jsonl *jsonl, const struct event *event)
 	if (!at)
 		return;
 	buf_end(line, pen_u64(pen_str(at, "\"type\":\"event\",\"ts_ns\":"), event->ts_ns));
-	if (!who->text.len || who->pid != event->pid || who->tid != event->tid || who->mm != event->mm ||
-	    memcmp(who->comm, event->comm, sizeof(who->comm)) != 0)
-		who_learn(who, event);
+	if (!who_known(who, event))
+		who_add(&who->text, event);
 	buf_add(line, who->text.data, who->text.len);
 	at = buf_reserve(line, PART_BYTES);
 	if (!at)
@@ -463,7 +450,9 @@ static int jsonl_write(void *report, const struct record *record)
 		return buf_error(line);
 	json_close_object(line);
 	buf_add_char(line, '\n');
-	err = emit_text(jsonl->out, line);
+	err = buf_error(&jsonl->who.text);
+	if (!err)
+		err = emit_text(jsonl->out, line);
 	if (!err && record->kind == RECORD_END)
 		err = emit_finish(jsonl->out);
 	return err;

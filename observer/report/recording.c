@@ -8,6 +8,7 @@
 #include "report/emit.h"
 #include "report/recordstacks.h"
 #include "report/report.h"
+#include "report/who.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,14 +21,6 @@
 
 /* What the keys of a line may take that have no string of the target. */
 #define NUMBERS_BYTES 4096
-
-/* The thread that the last row was of, and the keys that say so. */
-struct who {
-	int32_t pid, tid;
-	uint64_t mm;
-	char comm[EVENT_COMM_LEN];
-	struct buf text; /* empty: of none yet */
-};
 
 struct recording {
 	FILE *out;
@@ -59,7 +52,7 @@ static void recording_close(void *report)
 		return;
 	recordstacks_free(recording->stacks);
 	buf_free(&recording->line);
-	buf_free(&recording->who.text);
+	who_free(&recording->who);
 	free(recording);
 }
 
@@ -283,14 +276,9 @@ static int write_stack(struct recording *recording, struct event *event)
 }
 
 /* The keys of every event but the first, its time, as they are the same for each row of a thread. */
-static void who_learn(struct who *who, const struct event *event)
+static void who_add(struct buf *text, const struct event *event)
 {
-	who->pid = event->pid;
-	who->tid = event->tid;
-	who->mm = event->mm;
-	memcpy(who->comm, event->comm, sizeof(who->comm));
-	buf_reset(&who->text);
-	add_keys(&who->text, recording_common_keys() + 1, event);
+	add_keys(text, recording_common_keys() + 1, event);
 }
 
 static void write_event(struct recording *recording, const struct event *event)
@@ -299,9 +287,8 @@ static void write_event(struct recording *recording, const struct event *event)
 	struct buf *line = &recording->line;
 	char *at;
 
-	if (!who->text.len || who->pid != event->pid || who->tid != event->tid || who->mm != event->mm ||
-	    memcmp(who->comm, event->comm, sizeof(who->comm)) != 0)
-		who_learn(who, event);
+	if (!who_known(who, event))
+		who_add(&who->text, event);
 	buf_add_str(line, recording_kind_name(event->kind));
 	at = buf_reserve(line, NUMBERS_BYTES);
 	if (at)
@@ -365,7 +352,9 @@ static int recording_write(void *report, const struct record *record)
 		break;
 	}
 	buf_add_char(line, '\n');
-	err = emit_text(recording->out, line);
+	err = buf_error(&recording->who.text);
+	if (!err)
+		err = emit_text(recording->out, line);
 	if (!err && record->kind == RECORD_END)
 		err = emit_finish(recording->out);
 	return err;
