@@ -19,7 +19,8 @@ struct sink {
 	struct model *model;
 	void *report;
 	FILE *stream;
-	int error; /* the first; nothing is written after it */
+	struct event named; /* the last row whose chain has been given names */
+	int error;	    /* the first; nothing is written after it */
 };
 
 static int record_write(struct sink *sink, const struct record *record)
@@ -42,16 +43,15 @@ static bool wants_names(const struct sink *sink, const struct record *record)
 static int on_record(void *ctx, struct record *record)
 {
 	struct sink *sink = ctx;
-	struct event named;
 	int err;
 
 	if (record->kind == RECORD_EVENT) {
 		record->hidden = !filter_shows(&sink->options->filter, record->event);
 		if (wants_names(sink, record)) {
-			err = model_name(sink->model, record->event, &named);
+			err = model_name(sink->model, record->event, &sink->named);
 			if (err)
 				return err;
-			record->event = &named;
+			record->event = &sink->named;
 		}
 	}
 	return record_write(sink, record);

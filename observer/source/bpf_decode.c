@@ -124,8 +124,8 @@ static void change_name(struct event_change *change, uint32_t cause, const char 
 	change->attributed = cause != WIRE_UNKNOWN;
 	change->cause = known[cause].cause;
 	change->name = known[cause].name;
-	change->call = cause == WIRE_SYSCALL ? call->call : NULL;
-	if (cause == WIRE_SYSCALL || (call && (cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR)))
+	change->call = call && cause == WIRE_SYSCALL ? call->call : NULL;
+	if (call && (cause == WIRE_SYSCALL || cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR))
 		change->name = call->name;
 	else if (cause == WIRE_ACTOR)
 		change->name = comm;
