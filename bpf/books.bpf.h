@@ -221,18 +221,17 @@ __noinline int rss_book(struct task_state *ts, u64 at, u32 member)
 static __always_inline void rss_changed(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
 					u32 member)
 {
-	u64 own_mm = (u64)task->mm;
 	struct wire_live *live = NULL;
 	struct wire_mm *state;
 	s64 pages;
 
 	if (ts) {
 		call_seen(ts, task);
-		if (is_own(ts, mm) && own_mm == (u64)mm)
+		if (is_own(ts, mm))
 			live = live_at(ts->place, ts->mm_id);
 	}
 	if (!live) {
-		if (ts || maybe_foreign(task, own_mm, mm))
+		if (ts || maybe_foreign(task, mm))
 			rss_book(ts, address_of(mm), member);
 		return;
 	}
@@ -313,7 +312,6 @@ static __noinline struct wire_live *live_of_other(struct task_struct *task, stru
 static __always_inline void lock_released(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
 					  bool write)
 {
-	u64 own_mm = (u64)task->mm;
 	bool own = is_own(ts, mm), first = true;
 	struct wire_live *live = NULL;
 	struct wire_mm *state;
@@ -323,7 +321,7 @@ static __always_inline void lock_released(struct task_struct *task, struct task_
 	 * the mm may end before the thread is heard of again. */
 	if (own)
 		call_seen(ts, task);
-	if (own && own_mm != (u64)mm) {
+	if (own && !write && mm_of(task) != (u64)mm) {
 		all_flush(ts, task);
 		ts->mm = 0;
 		return;
@@ -332,7 +330,7 @@ static __always_inline void lock_released(struct task_struct *task, struct task_
 		first = !ts->released;
 		ts->released = 1;
 		live = live_at(ts->place, ts->mm_id);
-	} else if (!ts && !maybe_foreign(task, own_mm, mm)) {
+	} else if (!ts && !maybe_foreign(task, mm)) {
 		return;
 	}
 	if (!live)

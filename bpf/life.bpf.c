@@ -213,9 +213,8 @@ static __noinline int grave_dig(struct wire_mm *state, const struct wire_close *
 	return 0;
 }
 
-static __always_inline int mm_ended(struct task_struct *task, struct task_state *ts, struct mm_struct *mm)
+static __always_inline int mm_ended(struct task_struct *task, struct task_state *ts, u64 key)
 {
-	u64 key = (u64)mm;
 	struct wire_mm *state = mm_find(key);
 	struct scratch *scratch = scratch_get();
 	struct wire_close *close;
@@ -242,8 +241,8 @@ static __always_inline int mm_ended(struct task_struct *task, struct task_state 
 	return 0;
 }
 
-SEC("tp_btf/exit_mmap")
-int BPF_PROG(on_exit_mmap, struct mm_struct *mm)
+SEC("raw_tp/exit_mmap")
+int BPF_PROG(on_exit_mmap, u64 mm)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts = task_find(task);

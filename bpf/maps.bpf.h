@@ -268,11 +268,11 @@ static __always_inline bool is_worker(struct task_struct *task)
 	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
 }
 
-/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm, which is their
- * @own_mm, have state, except kernel threads that borrow it, and workers. */
-static __always_inline bool maybe_foreign(struct task_struct *task, u64 own_mm, struct mm_struct *mm)
+/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
+ * kernel threads that borrow it, and workers. */
+static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
 {
-	return (u64)mm != own_mm || (task->flags & PF_KTHREAD) || is_worker(task);
+	return mm != task->mm || (task->flags & PF_KTHREAD) || is_worker(task);
 }
 
 /* The numbers of a struct wire_pages in a row. */

@@ -224,6 +224,7 @@ static int bpf_open(const struct source_config *config, struct source **ret_sour
 	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes,
 						   .follow = config->follow,
 						   .rough_times = config->rough_times,
+						   .attach = config->pid_count > 0,
 						   .stacks = bpf_stacks_mode(config->stacks) };
 	struct bpf_source *bpf = calloc(1, sizeof(*bpf));
 	int err;

@@ -189,6 +189,8 @@ static int faults_attach(struct bpf_kernel_side *side, const struct bpf_program 
 
 static int program_attach(struct bpf_kernel_side *side, const struct bpf_program *program, struct diag *diag)
 {
+	if (!bpf_program__autoload(program))
+		return 0;
 	switch ((int)bpf_program__type(program)) {
 	case BPF_PROG_TYPE_RAW_TRACEPOINT:
 		return tracepoints_attach(side, program, diag);

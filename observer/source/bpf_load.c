@@ -77,6 +77,14 @@ static void config_fill(struct wire_config *config, const struct bpf_kernel_conf
 			config->memcalls[call->nr] = (uint8_t)(1 + memcall_arg_count(call));
 }
 
+/* What is asked of processes that run already is not loaded where none is attached to: each program is a part of the start. */
+static int programs_leave_out(const struct bpf_object *object, const struct bpf_kernel_config *wanted)
+{
+	struct bpf_program *vmas = bpf_object__find_program_by_name(object, "seed_vma");
+
+	return vmas ? bpf_program__set_autoload(vmas, wanted->attach) : -EBADMSG;
+}
+
 /* A map for stacks that are not taken has no room: what the kernel sets up for each entry is a good part of the start. */
 static int maps_leave_out(const struct bpf_object *object, const struct bpf_kernel_config *wanted)
 {
@@ -132,6 +140,8 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 		err = bpf_map__set_max_entries(lives, config->places);
 	if (!err)
 		err = bpf_map__set_max_entries(ring, (uint32_t)ring_bytes);
+	if (!err)
+		err = programs_leave_out(loaded->object, wanted);
 	return err ? err : maps_leave_out(loaded->object, wanted);
 }
 
