@@ -107,8 +107,16 @@ def opened_late(t, source):
         def drained():
             with open(observer.path, "rb") as file:
                 return file.read().count(b'"type":"ledger"') >= children + 2  # sh until its exec, and swarm
+
+        def told():
+            with open(observer.path, "rb") as file:
+                return f'"name":"{points[-1]["name"]}"'.encode() in file.read()
+
         wait_until(drained, "the observer to have read all")
-        points = [observer.ask("mark found"), observer.ask("map 50"), observer.ask("drop")]
+        points = []
+        for line in ("mark found", "map 50", "drop"):
+            points.append(observer.ask(line))
+            wait_until(told, "the mark to be read, for there is hardly room for two")
         observer.say("quit")
         rc, out, err = observer.finish()
     done = harness.Run(rc, out, err, observer.path)
