@@ -1,45 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* notify: `notify CMD [ARG...]` runs CMD under an empty supervisor; its exit status is that of CMD. The memory calls notify it
  * (SECCOMP_RET_USER_NOTIF), each is let go on, and nothing is looked at. This is the price of a notification. */
+#include "filter.h"
+
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CALLS	      6
 /* Linux 5.19 and 6.6; headers may be older. */
 #define WAIT_KILLABLE (1UL << 5)
 #define SET_FLAGS     SECCOMP_IOW(4, uint64_t)
 #define SYNC_WAKE_UP  1UL
-
-/* The listener, or -1. */
-static int filter_set(void)
-{
-	static const int calls[CALLS] = { SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk };
-	struct sock_filter filter[CALLS + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-							  offsetof(struct seccomp_data, nr)) };
-	struct sock_fprog program = { CALLS + 3, filter };
-
-	for (unsigned int i = 0; i < CALLS; i++)
-		filter[1 + i] =
-			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)calls[i], CALLS - i, 0);
-	filter[CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW | WAIT_KILLABLE,
-			    &program);
-}
 
 /* Starts the command, held until a byte of *@ret_hold; the listener, or -1. The child says by a pipe which descriptor it is. */
 static int command_begin(char **command, pid_t *ret_child, int *ret_hold)
@@ -52,7 +30,7 @@ static int command_begin(char **command, pid_t *ret_child, int *ret_hold)
 	*ret_child = fork();
 	if (!*ret_child) {
 		close(hold[1]);
-		fd = filter_set();
+		fd = filter_set(SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE);
 		(void)!write(say[1], &fd, sizeof(fd));
 		if (fd >= 0 && read(hold[0], &byte, 1) == 1)
 			execvp(command[0], command);

@@ -1,39 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* stops: `stops CMD [ARG...]` runs CMD under an empty tracer; its exit status is that of CMD. A seccomp filter stops the memory
  * calls alone; each is resumed at its entry and at its exit, and nothing is looked at. This is the price of being stopped. */
+#include "filter.h"
+
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CALLS	 6
 #define OPTIONS	 (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | FOLLOWED)
 #define FOLLOWED (PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE)
-
-static int filter_set(void)
-{
-	static const int calls[CALLS] = { SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk };
-	struct sock_filter filter[CALLS + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-							  offsetof(struct seccomp_data, nr)) };
-	struct sock_fprog program = { CALLS + 3, filter };
-
-	for (unsigned int i = 0; i < CALLS; i++)
-		filter[1 + i] =
-			(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)calls[i], CALLS - i, 0);
-	filter[CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program);
-}
 
 static pid_t command_begin(char **command)
 {
@@ -44,7 +23,7 @@ static pid_t command_begin(char **command)
 	if (!child) {
 		close(hold[1]);
 		(void)!read(hold[0], &byte, 1); /* until it is traced */
-		if (!filter_set())
+		if (!filter_set(SECCOMP_RET_TRACE, 0))
 			execvp(command[0], command);
 		_exit(127);
 	}
