@@ -23,12 +23,15 @@ static __always_inline s32 call_of(struct pt_regs *regs)
 /* The number of the call that @task, the current one, is in; -1 where it is in none. */
 static __always_inline s32 call_now(struct task_struct *task)
 {
-	struct pt_regs *regs = regs_of(task);
-	s32 nr = call_of(regs);
+	struct pt_regs *regs = (struct pt_regs *)(WORD_OF(task, stack) + regs_offset);
+	s32 nr;
 
 #if defined(__TARGET_ARCH_x86)
-	if ((s32)regs->ax != NO_SUCH_CALL)
+	if ((s32)WORD_OF(regs, ax) != NO_SUCH_CALL)
 		return -1;
+	nr = WORD_OF(regs, orig_ax);
+#elif defined(__TARGET_ARCH_arm64)
+	nr = half_word_at((u64)regs + bpf_core_field_offset(regs->syscallno));
 #endif
 	return nr >= 0 ? nr : -1;
 }

@@ -27,6 +27,8 @@ typedef __s64 s64;
 
 #include "bpf/maps.bpf.h"
 
+#include "bpf/word.bpf.h"
+
 #include "bpf/number.bpf.h"
 
 #include "bpf/ring.bpf.h"

@@ -181,9 +181,11 @@ struct pid {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	unsigned int flags;
 	u32 pid, tgid;
 	struct mm_struct *mm;
+	void *bpf_storage; /* NULL: there is no state of it in any map */
 	struct files_struct *files;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;

@@ -9,6 +9,9 @@ struct wire_shared shared SEC(".data.shared");
 /* this_cpu_ptr by hand: what to add to a percpu pointer, per CPU (per-CPU ksyms do not load everywhere). */
 u64 percpu_offset[WIRE_CPUS];
 
+/* Where on a task's stack the registers lie with which it entered the kernel. */
+u64 regs_offset;
+
 /* A run of faults of one kind on contiguous pages, and what they did. */
 struct run {
 	u64 start, end; /* bytes */
@@ -253,13 +256,6 @@ static __always_inline struct wire_live *live_at(u32 place, u64 id)
 static __always_inline struct wire_live *live_of(struct wire_mm *state)
 {
 	return state->place == WIRE_NO_PLACE ? &state->live : live_at(state->place, state->id);
-}
-
-/* The address of @task's mm. Read as memory: for each pointer that is loaded through another one the verifier of newer kernels
- * searches all types, at half a millisecond. */
-static __always_inline u64 mm_of(struct task_struct *task)
-{
-	return (u64)BPF_CORE_READ(task, mm);
 }
 
 /* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */

@@ -132,11 +132,12 @@ int seed_vma(struct bpf_iter__task_vma *ctx)
 	return 0;
 }
 
-/* Finds where RSS is kept, and what to add to a percpu pointer for each CPU: a per-CPU array's value for that CPU, less the percpu pointer
- * itself. The detour over memory makes plain numbers of pointers. */
+/* Finds where RSS is kept, where the registers of a task lie, and what to add to a percpu pointer for each CPU: a per-CPU array's value
+ * for that CPU, less the percpu pointer itself. The detour over memory makes plain numbers of pointers. */
 SEC("syscall")
 int percpu_find(void *ctx)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	u32 zero = 0;
 	u64 *cell = bpf_map_lookup_percpu_elem(&percpu_probe, &zero, 0);
 	u64 map, base;
@@ -154,6 +155,8 @@ int percpu_find(void *ctx)
 		shared.found |= WIRE_FOUND_ANNOUNCED;
 	if (!cell)
 		return 1;
+	*(volatile u64 *)cell = bpf_task_pt_regs(task);
+	regs_offset = *(volatile u64 *)cell - (u64)BPF_CORE_READ(task, stack);
 	*(volatile u64 *)cell = (u64)&percpu_probe;
 	map = *(volatile u64 *)cell;
 	base = (u64)BPF_CORE_READ((struct bpf_array *)map, pptrs[0]);

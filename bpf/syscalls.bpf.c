@@ -51,7 +51,7 @@ SEC("raw_tp/sched_switch+sched_waking+hrtimer_expire_entry")
 int on_pause(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
 
 	if (CALLS_ANNOUNCED || !ts || !ts->pending || ts->busy || !ts->mm)
 		return 0;
@@ -179,7 +179,7 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
 
 	if (!ts || !ts->mm)
 		return 0;

@@ -263,6 +263,7 @@ enum wire_call {
 	WIRE_CALL_VMA_NEW = WIRE_CALL_FIRST,
 	WIRE_CALL_VMA_NEXT,
 	WIRE_CALL_VMA_DESTROY,
+	WIRE_CALL_RDONLY_CAST,
 };
 
 /* Set by the loader before load, constant for the verifier after that. */
@@ -278,6 +279,7 @@ struct wire_config {
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
 	u32 places;	   /* in the array of what is live: a power of two */
 	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
+	u32 word_type; /* BTF id of a struct timespec64, as which memory is read; 0: without WIRE_CALL_RDONLY_CAST */
 	s32 nr_write, nr_prctl, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* not 0: each call is a row; 1 + how many arguments it has */
 };

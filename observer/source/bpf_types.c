@@ -31,6 +31,7 @@ static const char *const functions[] = {
 	[WIRE_CALL_VMA_NEW - WIRE_CALL_FIRST] = "bpf_iter_task_vma_new",
 	[WIRE_CALL_VMA_NEXT - WIRE_CALL_FIRST] = "bpf_iter_task_vma_next",
 	[WIRE_CALL_VMA_DESTROY - WIRE_CALL_FIRST] = "bpf_iter_task_vma_destroy",
+	[WIRE_CALL_RDONLY_CAST - WIRE_CALL_FIRST] = "bpf_rdonly_cast",
 };
 
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(*functions))
@@ -173,6 +174,11 @@ uint32_t bpf_types_function(const struct bpf_types *types, int32_t call)
 	int32_t i = call - WIRE_CALL_FIRST;
 
 	return i < 0 || i >= (int32_t)FUNCTION_COUNT ? 0 : btf_wanted(&types->wants, BTF_KIND_FUNC, functions[i]);
+}
+
+uint32_t bpf_types_struct(const struct bpf_types *types, const char *name)
+{
+	return btf_wanted(&types->wants, BTF_KIND_STRUCT, name);
 }
 
 void bpf_types_close(struct bpf_types *types)

@@ -30,6 +30,9 @@ int bpf_types_target(const struct bpf_types *types, const struct bpf_program *pr
 /* The number of the kernel's function that the programs call by @call, an enum wire_call. 0: it lacks that. */
 uint32_t bpf_types_function(const struct bpf_types *types, int32_t call);
 
+/* The number of the kernel's struct @name, which the programs name too. 0: it lacks that. */
+uint32_t bpf_types_struct(const struct bpf_types *types, const char *name);
+
 /* Gives the file back. */
 void bpf_types_close(struct bpf_types *types);
 
