@@ -200,6 +200,16 @@ static uint64_t getppid_batch(struct span *apart)
 	return 256;
 }
 
+/* The shortest memory call there is: it takes no lock. */
+static uint64_t short_batch(struct span *apart)
+{
+	(void)apart;
+	for (int i = 0; i < 256; i++)
+		if (madvise(NULL, 0, MADV_NORMAL))
+			die("madvise");
+	return 256;
+}
+
 /* A program that has all its memory: reads 64 KiB of a file, sums them up, and says so. */
 static uint64_t files_batch(struct span *apart)
 {
@@ -224,8 +234,9 @@ static uint64_t files_batch(struct span *apart)
 }
 
 static const struct workload workloads[] = {
-	{ "pair", pair_batch },	    { "brk", brk_batch },	  { "touch", touch_batch }, { "mixed", mixed_batch },
-	{ "malloc", malloc_batch }, { "getppid", getppid_batch }, { "files", files_batch }, { "deep", deep_batch },
+	{ "pair", pair_batch },	  { "brk", brk_batch },	      { "touch", touch_batch },
+	{ "mixed", mixed_batch }, { "malloc", malloc_batch }, { "getppid", getppid_batch },
+	{ "files", files_batch }, { "deep", deep_batch },     { "short", short_batch },
 };
 
 static void *work(void *argument)
@@ -349,7 +360,7 @@ int main(int argc, char **argv)
 			chosen = &workloads[i];
 	threads = chosen ? strtoul(argv[2], NULL, 10) : 0;
 	if (!threads || threads > THREADS_MAX || !limit_parse(argv[3])) {
-		fputs("usage: load pair|brk|touch|mixed|malloc|getppid|files|deep THREADS LIMIT[ms] | run CMD [ARG...] | idle\n",
+		fputs("usage: load pair|brk|touch|mixed|malloc|getppid|files|deep|short THREADS LIMIT[ms] | run CMD [ARG...] | idle\n",
 		      stderr);
 		return 2;
 	}
