@@ -110,16 +110,11 @@ static __always_inline int executed(struct task_struct *task, struct task_state 
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exec")
-int BPF_PROG(on_exec, u64 task_address, int old_pid, struct linux_binprm *bprm)
+/* The @index-th argument, a constant, of the tracepoint that on_turn runs at. Read as memory: a program is attached only where there
+ * are as many arguments as it takes from its context. */
+static __always_inline u64 turn_argument(u64 *ctx, u32 index)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
-
-	busy_set(ts, 1);
-	executed(task, ts, bprm);
-	busy_set(ts, 0);
-	return 0;
+	return word_at((u64)(ctx + index));
 }
 
 /* Whether the thread that exits is the last of its process, asked once per thread. Where the tracepoint does not say it,
@@ -130,7 +125,7 @@ static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
 	u64 dead;
 
 	if (EXIT_HAS_GROUP) {
-		dead = ctx[1];
+		dead = turn_argument(ctx, 1);
 		return dead & 0xff;
 	}
 	if (BPF_CORE_READ(task, signal, live.counter))
@@ -139,11 +134,8 @@ static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
 	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
 }
 
-SEC("raw_tp/sched_process_exit")
-int on_exit(u64 *ctx)
+static __always_inline int exited(u64 *ctx, struct task_struct *task, struct task_state *ts)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct wire_proc_exit gone = {};
 
 	if (!ts || !ts->watched)
@@ -153,10 +145,8 @@ int on_exit(u64 *ctx)
 			all_flush(ts, task);
 		return 0;
 	}
-	busy_set(ts, 1);
 	if (!ts->await_exec)
 		all_flush(ts, task);
-	busy_set(ts, 0);
 	ts->where = IN_USER;
 	if (group_is_dead(ctx, task)) {
 		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
@@ -241,14 +231,21 @@ static __always_inline int mm_ended(struct task_struct *task, struct task_state 
 	return 0;
 }
 
-SEC("raw_tp/exit_mmap")
-int BPF_PROG(on_exit_mmap, u64 mm)
+/* An mm ends, or the current task does, or it has a new image. Which it is the first argument tells: the address of the mm, or that of
+ * the task. Three programs would each take their own copy of what all of them need through the verifier. */
+SEC("raw_tp/exit_mmap+sched_process_exit+sched_process_exec")
+int on_turn(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	busy_set(ts, 1);
-	mm_ended(task, ts, mm);
+	if (ctx[0] != address_of(task))
+		mm_ended(task, ts, ctx[0]);
+	else if (task->flags & PF_EXITING)
+		exited(ctx, task, ts);
+	else if (!shared.stopped)
+		executed(task, ts, (struct linux_binprm *)turn_argument(ctx, 2));
 	busy_set(ts, 0);
 	return 0;
 }
