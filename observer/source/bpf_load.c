@@ -20,7 +20,7 @@ extern const char bpf_object_start[], bpf_object_end[];
 #define RING_WITH_STACKS_BYTES (16u << 20)
 #define ROOM_PART	       16   /* of the ring may be sent between two looks at its fill */
 #define PLACES_PART	       8    /* of its size is what the array of what is live may take */
-#define DESKS		       4096 /* for that many tasks at once, and twice as many as are attached to */
+#define DESKS		       8192 /* for that many tasks at once, and twice as many as are attached to */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)

@@ -179,7 +179,7 @@ def more_mms_than_places(t, source):
 def more_tasks_than_desks(t, source):
     """More threads at once than there is room for: what the others do is told as that of actors, and how many they are is said. Where they
     run already at the attach there is room for all."""
-    crowd = [prog("crowd"), "5000"]  # 4096 is room for
+    crowd = [prog("crowd"), "9000"]  # 8192 is room for
     with Observer(source, "--stacks", "none", "--", *crowd) as observer:
         observer.until("ready")
         observer.say("")
@@ -189,7 +189,7 @@ def more_tasks_than_desks(t, source):
         t.none([line for line in done.books.problems(coalesced=True) if not line.startswith("lost: ")],
                "launched: books balance", f"output: {done.path}")
         lost = done.books.end["lost_events"]
-        t.ok(5000 - 4096 < lost < 2 * (5000 - 4096), "those that could not be watched are counted", lost)
+        t.ok(9000 - 8192 < lost < 2 * (9000 - 8192), "those that could not be watched are counted", lost)
     with Process(crowd) as process:
         process.until("ready")
         with Observer(source, "--stacks", "none", "-p", str(process.pid)) as observer:
@@ -198,7 +198,7 @@ def more_tasks_than_desks(t, source):
             rc, out, err = observer.finish()
     done = harness.Run(rc, out, err, observer.path)
     if t.balanced(done, "attached", coalesced=True):
-        t.equal(counts_of(done).get("munmap", 0) >= 5000, True, "each is seen to unmap")
+        t.equal(counts_of(done).get("munmap", 0) >= 9000, True, "each is seen to unmap")
         t.equal(done.books.end["lost_events"], 0, "none is lost")
 
 
