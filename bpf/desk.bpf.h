@@ -6,7 +6,7 @@
 #ifndef HEAPTRACE_DESK_BPF_H
 #define HEAPTRACE_DESK_BPF_H
 
-#define DESK_TRIES 1024 /* of which only the last desks that are left need many */
+#define DESK_TRIES 256
 
 /* Of a task; also of one that is not watched, to say that it reclaims. */
 struct task_note {
@@ -84,7 +84,7 @@ static __noinline int desk_leave(u32 desk)
 /* Gives the task numbered @pid, whose note is @note, a desk, if there is one and it has none. */
 __noinline int desk_take(struct task_note *note, u32 pid)
 {
-	struct desk_search search = { .first = pid * 0x9e3779b1u }; /* far from that of the task before */
+	struct desk_search search = { .first = pid };
 	struct task_state *ts;
 
 	if (!note)
