@@ -81,7 +81,7 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 /* The cause of what the current task does to an mm that is not its own, or outside any syscall or fault of its own. */
 static __always_inline u32 foreign_cause(struct wire_mm *state, struct task_state *ts, struct task_struct *task)
 {
-	if (ts ? ts->reclaim : is_reclaiming(task))
+	if (ts && ts->reclaim)
 		return WIRE_RECLAIM;
 	if (!ts || ts->mm != state->mm)
 		return WIRE_ACTOR;
@@ -105,7 +105,7 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 	if (!row)
 		return 0;
 	if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
-		row->nr = call_now(regs_at(task));
+		row->nr = call_now(task);
 	*part_of(&row->delta, part) = pages;
 	return row_emit(state, row, NULL);
 }
@@ -218,19 +218,20 @@ __noinline int rss_book(struct task_state *ts, u64 at, u32 member)
 	return 0;
 }
 
-static __always_inline void rss_changed(struct task_state *ts, struct mm_struct *mm, u32 member)
+static __always_inline void rss_changed(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					u32 member)
 {
 	struct wire_live *live = NULL;
 	struct wire_mm *state;
 	s64 pages;
 
 	if (ts) {
-		call_seen(ts);
+		call_seen(ts, task);
 		if (is_own(ts, mm))
 			live = live_at(ts->place, ts->mm_id);
 	}
 	if (!live) {
-		if (ts || maybe_foreign(bpf_get_current_task_btf(), mm))
+		if (ts || maybe_foreign(task, mm))
 			rss_book(ts, address_of(mm), member);
 		return;
 	}
@@ -245,10 +246,11 @@ static __always_inline void rss_changed(struct task_state *ts, struct mm_struct 
 SEC("tp_btf/rss_stat")
 int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
 {
-	struct task_state *ts = state_now(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 
 	busy_set(ts, 1);
-	rss_changed(ts, mm, member);
+	rss_changed(task, ts, mm, member);
 	busy_set(ts, 0);
 	return 0;
 }
@@ -268,7 +270,8 @@ static __always_inline bool call_downgrades(struct task_struct *task, s32 nr)
  * last writer: it had the lock for writing and kept it for reading. There is at most one such among those that hold the lock.
  * Where others hold it too, it is known by what it is doing: a call that does so as the first thing, or a fault that has
  * let go of the lock once before, to have it for writing as a stack must grow. */
-static __always_inline bool has_downgraded(struct task_state *ts, struct mm_struct *mm, bool first, s64 pages)
+static __always_inline bool has_downgraded(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					   bool first, s64 pages)
 {
 	if (bpf_core_field_exists(mm->mmap_lock.count) && mm->mmap_lock.count.counter >> RWSEM_READER_SHIFT == 1)
 		return true;
@@ -276,14 +279,13 @@ static __always_inline bool has_downgraded(struct task_state *ts, struct mm_stru
 		return false;
 	if (ts->where == IN_USER || ts->pending & PENDING_KERNEL)
 		return !first && pages > 0;
-	return first &&
-	       call_downgrades(bpf_get_current_task_btf(), ts->where == IN_SYSCALL ? ts->nr : call_now(ts->regs));
+	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : call_now(task));
 }
 
 /* Books what the current task, a worker on the mm of @state, has done to it. */
 static __noinline int worker_settle(struct wire_mm *state, struct task_struct *task)
 {
-	struct task_state *ts = state_make(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct wire_pages delta;
 
 	if (!ts || ts->watched)
@@ -295,9 +297,8 @@ static __noinline int worker_settle(struct wire_mm *state, struct task_struct *t
 }
 
 /* What is live of @mm, whose lock the current task, with the state @ts, lets go of; NULL where it is not watched. */
-static __noinline struct wire_live *live_of_other(struct task_state *ts, u64 mm, bool own)
+static __noinline struct wire_live *live_of_other(struct task_struct *task, struct task_state *ts, u64 mm, bool own)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_mm *state = mm_find(mm);
 
 	if (!state)
@@ -308,7 +309,8 @@ static __noinline struct wire_live *live_of_other(struct task_state *ts, u64 mm,
 	return live_find(state, ts);
 }
 
-static __always_inline void lock_released(struct task_state *ts, struct mm_struct *mm, bool write)
+static __always_inline void lock_released(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
+					  bool write)
 {
 	bool own = is_own(ts, mm), first = true;
 	struct wire_live *live = NULL;
@@ -318,9 +320,9 @@ static __always_inline void lock_released(struct task_state *ts, struct mm_struc
 	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
 	 * the mm may end before the thread is heard of again. */
 	if (own)
-		call_seen(ts);
-	if (own && !write && TASK_WORD(ts, mm) != (u64)mm) {
-		all_flush(ts, bpf_get_current_task_btf());
+		call_seen(ts, task);
+	if (own && !write && mm_of(task) != (u64)mm) {
+		all_flush(ts, task);
 		ts->mm = 0;
 		return;
 	}
@@ -328,15 +330,15 @@ static __always_inline void lock_released(struct task_state *ts, struct mm_struc
 		first = !ts->released;
 		ts->released = 1;
 		live = live_at(ts->place, ts->mm_id);
-	} else if (!ts && !maybe_foreign(bpf_get_current_task_btf(), mm)) {
+	} else if (!ts && !maybe_foreign(task, mm)) {
 		return;
 	}
 	if (!live)
-		live = live_of_other(ts, (u64)mm, own);
+		live = live_of_other(task, ts, (u64)mm, own);
 	if (!live)
 		return;
 	pages = mm->total_vm - live->vm_shadow;
-	if (!write && (!pages || !has_downgraded(ts, mm, first, pages)))
+	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
 		return;
 	pages = mm->total_vm - __sync_lock_test_and_set(&live->vm_shadow, mm->total_vm);
 	live->order++;
@@ -352,12 +354,12 @@ static __always_inline void lock_released(struct task_state *ts, struct mm_struc
 SEC("tp_btf/mmap_lock_released")
 int on_mmap_lock_released(u64 *ctx)
 {
-	struct task_state *ts = state_now(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 
 	busy_set(ts, 1);
-	lock_released(ts, (struct mm_struct *)ctx[0], LOCK_WRITE(ctx));
+	lock_released(task, ts, (struct mm_struct *)ctx[0], LOCK_WRITE(ctx));
 	busy_set(ts, 0);
-	leave_if_done(ts);
 	return 0;
 }
 

@@ -202,7 +202,8 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 
 /* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. @ts is
  * marked as busy. False where there is no room for it. */
-static __always_inline bool call_keep(struct task_state *ts, s32 nr, u32 args, s64 ret, struct pt_regs *regs)
+static __always_inline bool call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
+				      struct pt_regs *regs)
 {
 	struct wire_whole_row *whole = batch_row(ts);
 	struct wire_call_row *call;
@@ -211,7 +212,7 @@ static __always_inline bool call_keep(struct task_state *ts, s32 nr, u32 args, s
 	if (!whole)
 		return false;
 	if (!ts->batch.bytes) /* somebody may have renamed it */
-		batch_begin(ts, bpf_get_current_task_btf());
+		batch_begin(ts, task);
 	call = &whole->call;
 	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
 	call->row.ts_ns = row_ns(ts);

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* faults: page faults, gathered into runs of one kind on contiguous pages. */
 
-static __always_inline int fault_of_user(void *ctx, u64 address)
+static __always_inline int fault_of_user(u64 address)
 {
-	struct task_state *ts = state_now(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 	struct wire_mm *state;
 	u64 page = address & ~((1ull << config.page_shift) - 1);
 
 	if (!ts || !ts->mm)
 		return 0;
 	if (RSS_HAS_CACHE)
-		cache_settle(ts, bpf_get_current_task_btf());
-	fault_settle(ts, TASK_WORD(ts, maj_flt));
+		cache_settle(ts, task);
+	fault_settle(ts, task->maj_flt);
 	if (ts->pending & (PENDING_OWN | PENDING_KERNEL)) {
 		state = mm_of_pending(ts);
 		if (!state)
@@ -27,14 +28,14 @@ static __always_inline int fault_of_user(void *ctx, u64 address)
 	ts->fault.ts_ns = ts->pending & PENDING_RUN && page == ts->run.end ? tick_ns(ts) : row_ns(ts);
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
-	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(bpf_get_current_task_btf())) : 0;
+	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(task)) : 0;
 	return 0;
 }
 
-static __always_inline int fault_of_kernel(void *ctx, u64 address)
+static __always_inline int fault_of_kernel(u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = state_now(ctx);
+	struct task_state *ts = task_find(task);
 	u64 page = address & ~((1ull << config.page_shift) - 1);
 	struct run *run;
 
@@ -42,7 +43,7 @@ static __always_inline int fault_of_kernel(void *ctx, u64 address)
 	if (!ts || !ts->mm || task->pagefault_disabled)
 		return 0;
 	busy_set(ts, 1);
-	call_seen(ts);
+	call_seen(ts, task);
 	busy_set(ts, 0);
 	ts->released = 0;
 	run = &ts->kernel;
@@ -70,13 +71,13 @@ static __always_inline int fault_of_kernel(void *ctx, u64 address)
 SEC("raw_tp/page_fault_user")
 int BPF_PROG(on_page_fault_user, unsigned long address)
 {
-	return fault_of_user(ctx, address);
+	return fault_of_user(address);
 }
 
 SEC("raw_tp/page_fault_kernel")
 int BPF_PROG(on_page_fault_kernel, unsigned long address)
 {
-	return fault_of_kernel(ctx, address);
+	return fault_of_kernel(address);
 }
 
 #elif defined(__TARGET_ARCH_arm64)
@@ -93,7 +94,7 @@ struct fault_event {
 SEC("perf_event")
 int on_page_fault(struct fault_event *event)
 {
-	return event->pstate & PSTATE_MODE ? fault_of_kernel(event, event->addr) : fault_of_user(event, event->addr);
+	return event->pstate & PSTATE_MODE ? fault_of_kernel(event->addr) : fault_of_user(event->addr);
 }
 
 #endif

@@ -4,8 +4,10 @@
 /* Enters @task as watched, on the mm numbered @mm_id. */
 static __always_inline struct task_state *task_enter(struct task_struct *task, u64 mm, u64 mm_id)
 {
-	struct task_state *ts = state_make(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
+	if (!ts) /* somebody else is making it: a fork may meet an attach */
+		ts = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!ts) {
 		__sync_fetch_and_add(&shared.stats.unwatched_tasks, 1);
 		return NULL;
@@ -16,8 +18,6 @@ static __always_inline struct task_state *task_enter(struct task_struct *task, u
 	ts->mm = mm;
 	ts->mm_id = mm_id;
 	ts->nr = -1;
-	ts->task = address_of(task);
-	ts->regs = regs_at(task);
 	ts->maj_flt = task->maj_flt;
 	cache_seed(ts, task);
 	__sync_fetch_and_add(&shared.stats.live_tasks, 1);
@@ -51,7 +51,7 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 	if (!born)
 		return 0;
 	if (ts)
-		call_seen(ts);
+		call_seen(ts, parent);
 	born->newborn = 1;
 	born->guest = mm == parent_mm && child->tgid != parent->tgid;
 	born->where = IN_SYSCALL;
@@ -64,7 +64,7 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct task_state *ts = shared.stopped ? NULL : state_of(parent);
+	struct task_state *ts = task_find(parent);
 
 	busy_set(ts, 1);
 	forked(parent, ts, child);
@@ -82,8 +82,7 @@ static __always_inline int executed(struct task_struct *task, struct task_state 
 		all_flush(ts, task);
 	if (!config.follow && ts->guest) {
 		__sync_fetch_and_add(&shared.stats.live_tasks, -1);
-		ts->mm = 0;
-		ts->gone = 1;
+		bpf_task_storage_delete(&tasks, task);
 		return 0;
 	}
 	id = mm_begin(mm, task, WIRE_HOW_EXEC, ts->await_exec ? 0 : ts->mm_id);
@@ -122,7 +121,7 @@ static __always_inline u64 turn_argument(u64 *ctx, u32 index)
  * two threads that exit at once both see that none is left: the leader, which is still there, tells them apart. */
 static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
 {
-	struct task_note *leader;
+	struct task_state *leader;
 	u64 dead;
 
 	if (EXIT_HAS_GROUP) {
@@ -131,7 +130,7 @@ static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
 	}
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return false;
-	leader = bpf_task_storage_get(&notes, task->group_leader, 0, 0);
+	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
 	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
 }
 
@@ -157,7 +156,6 @@ static __always_inline int exited(u64 *ctx, struct task_struct *task, struct tas
 	}
 	/* Last, so that who finds nothing alive finds the record above too. */
 	__sync_fetch_and_add(&shared.stats.live_tasks, -1);
-	ts->gone = 1;
 	return 0;
 }
 
@@ -239,7 +237,7 @@ SEC("raw_tp/exit_mmap+sched_process_exit+sched_process_exec")
 int on_turn(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = state_of(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	busy_set(ts, 1);
 	if (ctx[0] != address_of(task))
@@ -249,20 +247,16 @@ int on_turn(u64 *ctx)
 	else if (!shared.stopped)
 		executed(task, ts, (struct linux_binprm *)turn_argument(ctx, 2));
 	busy_set(ts, 0);
-	leave_if_done(ts);
 	return 0;
 }
 
 /* Direct reclaim takes pages from any mm, the reclaimer's own among them: what happens between these two is no effect
- * of the fault or syscall that was short of memory. Any task that reclaims gets a note to say so. */
+ * of the fault or syscall that was short of memory. Any task that reclaims gets a state to say so. */
 static __always_inline int reclaim_set(u32 on)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_note *note = on ? note_make(task) : bpf_task_storage_get(&notes, task, 0, 0);
-	struct task_state *ts = note ? desk_at(note->desk) : NULL;
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, on ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 
-	if (note)
-		note->reclaim = on;
 	if (ts)
 		ts->reclaim = on;
 	return 0;

@@ -50,26 +50,24 @@ struct task_state {
 	u64 mm; /* the address of the mm its pending rows are about */
 	u64 mm_id;
 	u64 order; /* of the last write-locked section */
-	u64 task;  /* the addresses of the task, and of the registers with which it entered the kernel */
-	u64 regs;
 	u64 stack; /* id of that of the syscall, once it returns */
 	u32 where;
-	s32 nr;	       /* IN_SYSCALL */
-	u32 place;     /* where the mm's struct wire_live was last found; what is there tells whether it still is */
-	u8 pending;    /* enum task_pending, any of them */
-	u8 watched;    /* else only here for what a worker does */
-	u8 worker;     /* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
-	u8 guest;      /* a process that borrows another's mm (vfork) until its exec */
-	u8 await_exec; /* begins to be watched at its next exec */
-	u8 newborn;    /* has not returned from the syscall that made it */
-	u8 opened;     /* the reader knows the mm */
-	u8 released;   /* has let go of the lock of its mm since its call or fault began */
-	u8 reclaim;    /* inside direct reclaim */
-	u8 executed;   /* its image is new, and it has not returned to it yet */
-	u8 busy;       /* a program has it in hand */
-	u8 gone;       /* is watched no more: it has exited, or is another's program now */
-	u32 entered;   /* somebody has set watched, or is at it */
-	u32 parted;    /* what it owed as all was stopped is sent, or somebody is at it */
+	s32 nr;		/* IN_SYSCALL */
+	u32 place;	/* where the mm's struct wire_live was last found; what is there tells whether it still is */
+	u8 pending;	/* enum task_pending, any of them */
+	u8 watched;	/* else only here to note reclaim, or what a worker does */
+	u8 worker;	/* that of a kernel's own thread, from when its cache is looked at (rss.bpf.h) */
+	u8 guest;	/* a process that borrows another's mm (vfork) until its exec */
+	u8 await_exec;	/* begins to be watched at its next exec */
+	u8 newborn;	/* has not returned from the syscall that made it */
+	u8 opened;	/* the reader knows the mm */
+	u8 released;	/* has let go of the lock of its mm since its call or fault began */
+	u8 reclaim;	/* inside direct reclaim */
+	u8 executed;	/* its image is new, and it has not returned to it yet */
+	u8 busy;	/* a program has it in hand */
+	u32 group_gone; /* of a leader: the end of its process was sent */
+	u32 entered;	/* somebody has set watched, or is at it */
+	u32 parted;	/* what it owed as all was stopped is sent, or somebody is at it */
 	struct wire_pages own;	 /* effect of the syscall itself */
 	s32 cache[WIRE_MEMBERS]; /* of the thread's own RSS cache, as last booked (rss.bpf.h) */
 	u64 maj_flt;
@@ -78,10 +76,8 @@ struct task_state {
 	struct run run;	   /* user faults */
 	struct run kernel; /* kernel-mode faults of the syscall */
 	struct fault_code code;
-	struct wire_pages batched; /* what the batch's rows change in all */
 	struct wire_batch batch;   /* of what came before all the others */
-	u32 taken;		   /* the desk is somebody's (desk.bpf.h) */
-	u32 pad_end;
+	struct wire_pages batched; /* what its rows change in all */
 };
 
 struct {
@@ -99,6 +95,13 @@ struct {
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(struct wire_live)); /* the loader adds the per-CPU part */
 } lives SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -214,7 +217,13 @@ static __always_inline u64 address_of(const void *pointer)
 	return *(volatile u64 *)&scratch->address;
 }
 
-/* The books of the mm at the address @mm; NULL where it has none or nothing is watched any more. */
+/* The state of @task, NULL where it has none or nothing is watched any more. */
+static __always_inline struct task_state *task_find(struct task_struct *task)
+{
+	return shared.stopped ? NULL : bpf_task_storage_get(&tasks, task, 0, 0);
+}
+
+/* The same for the books of the mm at the address @mm. */
 static __always_inline struct wire_mm *mm_find(u64 mm)
 {
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);
@@ -247,6 +256,19 @@ static __always_inline struct wire_live *live_at(u32 place, u64 id)
 static __always_inline struct wire_live *live_of(struct wire_mm *state)
 {
 	return state->place == WIRE_NO_PLACE ? &state->live : live_at(state->place, state->id);
+}
+
+/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
+static __always_inline bool is_worker(struct task_struct *task)
+{
+	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
+/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
+ * kernel threads that borrow it, and workers. */
+static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
+{
+	return mm != task->mm || (task->flags & PF_KTHREAD) || is_worker(task);
 }
 
 /* The numbers of a struct wire_pages in a row. */

@@ -20,7 +20,7 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 	if (shared.seed_mode == SEED_ENTERED && ts && ts->mm == key) {
 		cache_entered(state, ts);
 	} else if (shared.seed_mode == SEED_FLUSH && (!ts || !ts->watched)) {
-		ts = state_make(task);
+		ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		row = row_begin(WIRE_ACTOR, -1);
 		if (!ts || !row)
 			return 0;
@@ -35,7 +35,7 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 /* What is asked of tasks once they are in. */
 static __always_inline int seed_later(struct task_struct *task)
 {
-	struct task_state *ts = state_of(task);
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
 
 	if (shared.seed_mode == SEED_FLUSH && ts && part_begins(ts)) {
 		if (!batch_has_begun(ts))
@@ -53,9 +53,9 @@ static __noinline int worker_enter(struct task_struct *task, u64 mm)
 	struct wire_mm *state = mm_find(mm);
 	struct task_state *ts;
 
-	if (!RSS_HAS_CACHE || !state || state_of(task))
+	if (!RSS_HAS_CACHE || !state || bpf_task_storage_get(&tasks, task, 0, 0))
 		return 0;
-	ts = state_make(task);
+	ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!ts)
 		return 0;
 	ts->worker = 1;
@@ -102,7 +102,7 @@ int seed_task(struct bpf_iter__task *ctx)
 			return 0;
 		}
 	}
-	ts = shared.stopped ? NULL : state_of(task);
+	ts = task_find(task);
 	if (ts && ts->watched)
 		return 0;
 	ts = task_enter(task, mm, id);

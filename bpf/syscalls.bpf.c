@@ -35,10 +35,11 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 SEC("raw_tp/sys_enter")
 int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 {
-	struct task_state *ts = state_now(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = task_find(task);
 
 	if (CALLS_ANNOUNCED && ts && ts->mm)
-		call_begin(ts, nr);
+		call_begin(ts, task, nr);
 	return 0;
 }
 
@@ -50,7 +51,7 @@ SEC("raw_tp/sched_switch+sched_waking+hrtimer_expire_entry")
 int on_pause(void *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = may_have_state(task) && !shared.stopped ? state_of(task) : NULL;
+	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
 
 	if (CALLS_ANNOUNCED || !ts || !ts->pending || ts->busy || !ts->mm)
 		return 0;
@@ -58,7 +59,7 @@ int on_pause(void *ctx)
 		all_flush(ts, task);
 		return 0;
 	}
-	call_seen(ts);
+	call_seen(ts, task);
 	batch_send(ts, false);
 	return 0;
 }
@@ -110,12 +111,13 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 	return row_keep(ts, state, row);
 }
 
-static __always_inline void call_send(struct task_state *ts, s32 nr, u32 args, long ret, struct pt_regs *regs)
+static __always_inline void call_send(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, long ret,
+				      struct pt_regs *regs)
 {
 	struct wire_pages *own = &ts->own;
 
 	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
-	    (config.stacks && maps_code(nr, regs, ret)) || !call_keep(ts, nr, args, ret, regs)) {
+	    (config.stacks && maps_code(nr, regs, ret)) || !call_keep(ts, task, nr, args, ret, regs)) {
 		call_send_slowly(ts, nr, ret);
 		return;
 	}
@@ -143,16 +145,16 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 		mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
 }
 
-static __always_inline void call_ended(struct task_state *ts, struct pt_regs *regs, long ret)
+static __always_inline void call_ended(struct task_struct *task, struct task_state *ts, struct pt_regs *regs, long ret)
 {
 	s32 nr = call_of(regs);
 	u32 listed = 0; /* 1 + how many arguments it has */
 
 	/* A call that has done nothing yet, or one that a filter has refused before it began. */
 	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
-		call_begin(ts, nr);
+		call_begin(ts, task, nr);
 	else if (RSS_HAS_CACHE)
-		cache_settle(ts, bpf_get_current_task_btf());
+		cache_settle(ts, task);
 	if (nr < 0 && ts->where == IN_SYSCALL)
 		nr = ts->nr; /* sigreturn: its registers are those of before the signal */
 	if (nr >= 0 && nr < WIRE_SYSCALLS && !ts->newborn)
@@ -164,10 +166,10 @@ static __always_inline void call_ended(struct task_state *ts, struct pt_regs *re
 		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: all others are sent as a call begins. */
 	if (ts->pending & (PENDING_FAULT | PENDING_RUN | PENDING_KERNEL))
-		pending_send(ts, TASK_WORD(ts, maj_flt), false);
+		pending_send(ts, task->maj_flt, false);
 	extras_send(ts, nr, regs);
 	if (listed || is_changed(ts))
-		call_send(ts, nr, listed ? (listed - 1) & 7 : 6, ret, regs);
+		call_send(ts, task, nr, listed ? (listed - 1) & 7 : 6, ret, regs);
 	ts->executed = 0;
 	ts->stack = 0;
 	ts->where = IN_USER;
@@ -176,12 +178,13 @@ static __always_inline void call_ended(struct task_state *ts, struct pt_regs *re
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_state *ts = state_now(ctx);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
 
 	if (!ts || !ts->mm)
 		return 0;
 	busy_set(ts, 1);
-	call_ended(ts, regs, ret);
+	call_ended(task, ts, regs, ret);
 	busy_set(ts, 0);
 	return 0;
 }

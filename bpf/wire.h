@@ -115,7 +115,7 @@ struct wire_whole_row {
 	u64 addr, len, count; /* as of a wire_change */
 };
 
-#define WIRE_BATCH_BYTES 512
+#define WIRE_BATCH_BYTES 1024
 
 /* Head's cause and ts_ns mean nothing. */
 struct wire_batch {
@@ -278,7 +278,6 @@ struct wire_config {
 	u32 pid_namespace; /* inode of the observer's; 0: the first one, whose numbers are the kernel's */
 	u32 room_rows;	   /* that a CPU may send before it looks at the ring's fill again */
 	u32 places;	   /* in the array of what is live: a power of two */
-	u32 desks;	   /* for states of tasks: a power of two */
 	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
 	u32 word_type; /* BTF id of a struct timespec64, as which memory is read; 0: without WIRE_CALL_RDONLY_CAST */
 	s32 nr_write, nr_prctl, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;

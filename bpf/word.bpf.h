@@ -35,27 +35,11 @@ static __always_inline u64 mm_of(struct task_struct *task)
 	return WORD_OF(task, mm);
 }
 
-/* The member @field, of 8 bytes, of the task that @ts is the state of. */
-#define TASK_WORD(ts, field) word_at((ts)->task + bpf_core_field_offset(struct task_struct, field))
-
 /* Whether @task may have state. Of most tasks no map has any; to ask for it first is a gain where a program runs for all that they
  * do, and nothing is lost where there is state. */
 static __always_inline bool may_have_state(struct task_struct *task)
 {
 	return WORD_OF(task, bpf_storage) != 0;
-}
-
-/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
-static __always_inline bool is_worker(struct task_struct *task)
-{
-	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
-}
-
-/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
- * kernel threads that borrow it, workers, and those that there was no room for. */
-static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
-{
-	return (u64)mm != mm_of(task) || (task->flags & PF_KTHREAD) || is_worker(task) || shared.stats.unwatched_tasks;
 }
 
 #endif

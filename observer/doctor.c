@@ -152,7 +152,9 @@ static void mechanisms_print(const struct bpf_kernel_side *side)
 
 static int try_programs(struct diag *diag)
 {
-	struct bpf_kernel_config config = { .follow = true, .tasks = 1, .stacks = bpf_stacks_mode(SOURCE_STACKS_AUTO) };
+	struct bpf_kernel_config config = { .follow = true,
+					    .attach = true,
+					    .stacks = bpf_stacks_mode(SOURCE_STACKS_AUTO) };
 	struct bpf_kernel_side *side = NULL;
 	int err = bpf_kernel_load(&config, &side, diag);
 

@@ -219,23 +219,12 @@ static int stacks_open(struct bpf_source *bpf, const struct bpf_kernel_config *c
 	return bpf->stacks ? 0 : -errno;
 }
 
-/* The threads of the processes that are to be watched from the beginning; one for each whose number cannot be read. */
-static size_t tasks_count(const struct source_config *config)
-{
-	struct procfs_status status;
-	size_t count = 0;
-
-	for (size_t i = 0; i < config->pid_count; i++)
-		count += procfs_status(config->pids[i], &status) || !status.threads ? 1 : status.threads;
-	return count;
-}
-
 static int bpf_open(const struct source_config *config, struct source **ret_source, struct diag *diag)
 {
 	struct bpf_kernel_config kernel_config = { .ring_bytes = config->ring_bytes,
 						   .follow = config->follow,
 						   .rough_times = config->rough_times,
-						   .tasks = tasks_count(config),
+						   .attach = config->pid_count > 0,
 						   .stacks = bpf_stacks_mode(config->stacks) };
 	struct bpf_source *bpf = calloc(1, sizeof(*bpf));
 	int err;

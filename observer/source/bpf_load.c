@@ -18,9 +18,8 @@ extern const char bpf_object_start[], bpf_object_end[];
 /* Stacks take more than rows do. To set memory up for it is a part of the start. */
 #define RING_DEFAULT_BYTES     (8u << 20)
 #define RING_WITH_STACKS_BYTES (16u << 20)
-#define ROOM_PART	       16   /* of the ring may be sent between two looks at its fill */
-#define PLACES_PART	       8    /* of its size is what the array of what is live may take */
-#define DESKS		       8192 /* for that many tasks at once, and twice as many as are attached to */
+#define ROOM_PART	       16 /* of the ring may be sent between two looks at its fill */
+#define PLACES_PART	       8  /* of its size is what the array of what is live may take */
 
 /* libbpf's own words go nowhere: what failed is said in one line of ours. */
 static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
@@ -83,7 +82,7 @@ static int programs_leave_out(const struct bpf_object *object, const struct bpf_
 {
 	struct bpf_program *vmas = bpf_object__find_program_by_name(object, "seed_vma");
 
-	return vmas ? bpf_program__set_autoload(vmas, wanted->tasks > 0) : -EBADMSG;
+	return vmas ? bpf_program__set_autoload(vmas, wanted->attach) : -EBADMSG;
 }
 
 /* A map for stacks that are not taken has no room: what the kernel sets up for each entry is a good part of the start. */
@@ -110,7 +109,7 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	uint64_t ring_bytes = power_of_two_from(wanted->ring_bytes ? wanted->ring_bytes : ring_default, page);
 	struct bpf_map *switches = map_of(loaded->object, ".rodata.config"), *ring = map_of(loaded->object, "ring");
 	struct bpf_map *mms = map_of(loaded->object, "mms"), *blank = map_of(loaded->object, "blank_mm");
-	struct bpf_map *lives = map_of(loaded->object, "lives"), *desks = map_of(loaded->object, "desks");
+	struct bpf_map *lives = map_of(loaded->object, "lives");
 	int cpus = libbpf_num_possible_cpus();
 	struct wire_config *config;
 	size_t size, slots;
@@ -120,7 +119,7 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 		return cpus;
 	if (cpus > WIRE_CPUS)
 		return -E2BIG;
-	if (!switches || !mms || !blank || !lives || !desks || !ring)
+	if (!switches || !mms || !blank || !lives || !ring)
 		return -EBADMSG;
 	config = (void *)bpf_map__initial_value(switches, &size);
 	if (!config || size != sizeof(*config))
@@ -132,7 +131,6 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	slots = (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
 	loaded->mm_size = bpf_map__value_size(mms) + slots;
 	config->places = WIRE_MMS;
-	config->desks = (uint32_t)power_of_two_from(2ull * wanted->tasks, DESKS);
 	while (config->places > 1 && config->places * (bpf_map__value_size(lives) + slots) > ring_bytes / PLACES_PART)
 		config->places /= 2;
 	err = bpf_map__set_value_size(mms, (uint32_t)loaded->mm_size);
@@ -142,8 +140,6 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 		err = bpf_map__set_value_size(lives, (uint32_t)(bpf_map__value_size(lives) + slots));
 	if (!err)
 		err = bpf_map__set_max_entries(lives, config->places);
-	if (!err)
-		err = bpf_map__set_max_entries(desks, config->desks);
 	if (!err)
 		err = bpf_map__set_max_entries(ring, (uint32_t)ring_bytes);
 	if (!err)

@@ -16,7 +16,7 @@ struct bpf_kernel_config {
 	uint64_t ring_bytes; /* 0 = default; rounded up to a power of two of pages */
 	bool follow;
 	bool rough_times; /* of rows */
-	size_t tasks;	  /* that run already and are to be watched */
+	bool attach;	  /* to what runs already */
 	enum wire_stacks stacks;
 	uint64_t stack_seed;
 };

@@ -176,33 +176,6 @@ def more_mms_than_places(t, source):
 
 
 @case("syscalls", sources=("bpf",))
-def more_tasks_than_desks(t, source):
-    """More threads at once than there is room for: what the others do is told as that of actors, and how many they are is said. Where they
-    run already at the attach there is room for all."""
-    crowd = [prog("crowd"), "9000"]  # 8192 is room for
-    with Observer(source, "--stacks", "none", "--", *crowd) as observer:
-        observer.until("ready")
-        observer.say("")
-        rc, out, err = observer.finish()
-    done = harness.Run(rc, out, err, observer.path)
-    if t.equal(done.rc, 0, "launched: status 0", done):
-        t.none([line for line in done.books.problems(coalesced=True) if not line.startswith("lost: ")],
-               "launched: books balance", f"output: {done.path}")
-        lost = done.books.end["lost_events"]
-        t.ok(9000 - 8192 < lost < 2 * (9000 - 8192), "those that could not be watched are counted", lost)
-    with Process(crowd) as process:
-        process.until("ready")
-        with Observer(source, "--stacks", "none", "-p", str(process.pid)) as observer:
-            observer.attached()
-            process.say("")
-            rc, out, err = observer.finish()
-    done = harness.Run(rc, out, err, observer.path)
-    if t.balanced(done, "attached", coalesced=True):
-        t.equal(counts_of(done).get("munmap", 0) >= 9000, True, "each is seen to unmap")
-        t.equal(done.books.end["lost_events"], 0, "none is lost")
-
-
-@case("syscalls", sources=("bpf",))
 def ends_that_nobody_reads(t, source):
     """Processes by the thousand begin and end while the observer is stopped, until there is no room for sums either: each has its
     ledger, and that of their parent, which grows and lives on, has all that it did."""
