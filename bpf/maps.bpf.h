@@ -258,19 +258,6 @@ static __always_inline struct wire_live *live_of(struct wire_mm *state)
 	return state->place == WIRE_NO_PLACE ? &state->live : live_at(state->place, state->id);
 }
 
-/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
-static __always_inline bool is_worker(struct task_struct *task)
-{
-	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
-}
-
-/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
- * kernel threads that borrow it, and workers. */
-static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
-{
-	return mm != task->mm || (task->flags & PF_KTHREAD) || is_worker(task);
-}
-
 /* The numbers of a struct wire_pages in a row. */
 #define PART_VIRT 0
 #define PART_RSS  1 /* and the member */
