@@ -11,6 +11,19 @@
 
 #define PLACE_TRIES 16
 
+/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
+static __always_inline bool is_worker(struct task_struct *task)
+{
+	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
+/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
+ * kernel threads that borrow it, and workers. */
+static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
+{
+	return (u64)mm != mm_of(task) || (task->flags & PF_KTHREAD) || is_worker(task);
+}
+
 /* Takes the next place for what is live of the new books in @context, if it is free. */
 static long place_step(u32 index, struct wire_mm *const *context)
 {

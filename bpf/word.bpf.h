@@ -42,17 +42,4 @@ static __always_inline bool may_have_state(struct task_struct *task)
 	return WORD_OF(task, bpf_storage) != 0;
 }
 
-/* Whether @task is a thread that the kernel made for itself in a process: a worker of io_uring, or of vhost. */
-static __always_inline bool is_worker(struct task_struct *task)
-{
-	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
-}
-
-/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
- * kernel threads that borrow it, and workers. */
-static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
-{
-	return (u64)mm != mm_of(task) || (task->flags & PF_KTHREAD) || is_worker(task);
-}
-
 #endif
