@@ -23,16 +23,20 @@ static __always_inline void busy_set(struct task_state *ts, u8 busy)
 static __always_inline void batch_fold(struct task_state *ts)
 {
 	struct wire_mm *state = mm_of_pending(ts);
-	struct summand summand = { .cause = WIRE_COALESCED,
-				   .nr = -1,
-				   .pid = ts->batch.head.pid,
-				   .tid = ts->batch.head.tid,
-				   .rows = ts->batch.rows,
-				   .count = ts->batch.rows,
-				   .delta = ts->batched };
+	struct scratch *scratch = scratch_get();
+	struct summand *summand;
 
-	if (state)
-		fold_add(state, &summand);
+	if (!state || !scratch)
+		return;
+	summand = &scratch->summand;
+	summand->cause = WIRE_COALESCED;
+	summand->nr = -1;
+	summand->pid = ts->batch.head.pid;
+	summand->tid = ts->batch.head.tid;
+	summand->rows = summand->count = ts->batch.rows;
+	summand->errors = 0;
+	summand->delta = ts->batched;
+	fold_add(state, summand);
 }
 
 /* Sends the batch of @ts; to be called ahead of anything else that is sent for this thread. Where the ring has no room it stays

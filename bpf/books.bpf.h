@@ -17,11 +17,11 @@ static __always_inline bool is_worker(struct task_struct *task)
 	return task->flags & (PF_IO_WORKER | PF_USER_WORKER);
 }
 
-/* Whether @task, which has no state, can have anything to do with the watched @mm: members of a watched mm have state, except
- * kernel threads that borrow it, and workers. */
-static __always_inline bool maybe_foreign(struct task_struct *task, struct mm_struct *mm)
+/* Whether the task at the address @task, which has no state, can have anything to do with the watched mm at @mm: members of a watched mm
+ * have state, except kernel threads that borrow it, and workers. */
+static __always_inline bool maybe_foreign(u64 task, u64 mm)
 {
-	return (u64)mm != mm_of(task) || (task->flags & PF_KTHREAD) || is_worker(task);
+	return mm != mm_of((struct task_struct *)task) || flags_of(task) & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER);
 }
 
 /* Takes the next place for what is live of the new books in @context, if it is free. */
@@ -69,7 +69,7 @@ static __noinline u64 mm_begin(u64 key, struct task_struct *task, u32 how, u64 p
 	blank->mm = key;
 	blank->id = blank->live.id = __sync_fetch_and_add(&shared.stats.mms, 1) + 1;
 	blank->opening.virt = blank->live.vm_shadow = BPF_CORE_READ(mm, total_vm);
-	rss_begin(blank, mm, task, how);
+	rss_begin(blank, task, how);
 	blank->start_brk = BPF_CORE_READ(mm, start_brk);
 	blank->brk = BPF_CORE_READ(mm, brk);
 	blank->start_stack = BPF_CORE_READ(mm, start_stack);
@@ -118,7 +118,7 @@ __noinline int foreign_book(struct wire_mm *state, u32 part, s64 pages, struct t
 	if (!row)
 		return 0;
 	if (cause == WIRE_ACTOR && !(task->flags & PF_KTHREAD) && !is_worker(task))
-		row->nr = call_now(task);
+		row->nr = call_now(regs_at(task));
 	*part_of(&row->delta, part) = pages;
 	return row_emit(state, row, NULL);
 }
@@ -187,12 +187,6 @@ static __always_inline void closing_read(struct wire_mm *state)
 	state->closing_read = 1;
 }
 
-/* Whether @mm is the one that the task with the state @ts is watched on. */
-static __always_inline bool is_own(struct task_state *ts, struct mm_struct *mm)
-{
-	return ts && ts->mm == (u64)mm;
-}
-
 /* What is live of the mm that @state is about, or NULL; a thread of that mm, with the state @ts, finds it by itself from then on. */
 static __always_inline struct wire_live *live_find(struct wire_mm *state, struct task_state *ts)
 {
@@ -206,20 +200,21 @@ static __always_inline struct wire_live *live_find(struct wire_mm *state, struct
 __noinline int rss_book(struct task_state *ts, u64 at, u32 member)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct mm_struct *mm = (struct mm_struct *)at;
 	struct wire_mm *state = mm_find(at);
 	struct wire_live *live = state ? live_find(state, ts) : NULL;
 	bool first;
 	s64 pages;
 
+	if (ts)
+		call_seen(ts);
 	if (!live)
 		return 0;
 	member &= WIRE_MEMBERS - 1;
 	/* The first change of a dead mm: its tear-down has begun, and what the counters held before it is the closing. */
-	first = !state->closing_read && !BPF_CORE_READ(mm, mm_users.counter);
+	first = !state->closing_read && !half_word_at(at + bpf_core_field_offset(struct mm_struct, mm_users.counter));
 	if (first)
 		closing_read(state);
-	pages = rss_take(live, mm, member, ts, false);
+	pages = rss_take(live, at, member, ts);
 	if (first)
 		state->closing.rss[member] -= pages;
 	if (!pages)
@@ -231,40 +226,48 @@ __noinline int rss_book(struct task_state *ts, u64 at, u32 member)
 	return 0;
 }
 
-static __always_inline void rss_changed(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
-					u32 member)
+/* The same where the current task, which sits at its desk, is a thread of that mm and has looked for it. False: it is not so. */
+static __always_inline bool rss_book_own(struct task_state *ts, u64 at, u32 member)
 {
-	struct wire_live *live = NULL;
+	struct wire_live *live;
 	struct wire_mm *state;
 	s64 pages;
 
-	if (ts) {
-		call_seen(ts, task);
-		if (is_own(ts, mm))
-			live = live_at(ts->place, ts->mm_id);
-	}
-	if (!live) {
-		if (ts || maybe_foreign(task, mm))
-			rss_book(ts, address_of(mm), member);
-		return;
-	}
-	pages = rss_take(live, mm, member & (WIRE_MEMBERS - 1), ts, true);
-	if (!pages || (!ts->reclaim && own_book(ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages)))
-		return;
-	state = mm_find_still((u64)mm);
+	if (ts->mm != at)
+		return false;
+	live = live_at(ts->place, ts->mm_id);
+	if (!live)
+		return false;
+	call_seen(ts);
+	member &= WIRE_MEMBERS - 1;
+	pages = rss_take(live, at, member, ts);
+	if (!pages || (!ts->reclaim && own_book(ts, PART_RSS + member, pages)))
+		return true;
+	state = mm_find_still(at);
 	if (state)
-		other_book(state, ts, PART_RSS + (member & (WIRE_MEMBERS - 1)), pages);
+		other_book(state, ts, PART_RSS + member, pages);
+	return true;
 }
 
-SEC("tp_btf/rss_stat")
-int BPF_PROG(on_rss_stat, struct mm_struct *mm, int member)
+SEC("raw_tp/rss_stat")
+int BPF_PROG(on_rss_stat, u64 mm, int member)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	u64 task = task_now();
+	struct task_state *ts = desk_find(task);
 
-	busy_set(ts, 1);
-	rss_changed(task, ts, mm, member);
-	busy_set(ts, 0);
+	if (shared.stopped)
+		return 0;
+	if (ts) {
+		busy_set(ts, 1);
+		if (!rss_book_own(ts, mm, member))
+			rss_book(ts, mm, member);
+		busy_set(ts, 0);
+	} else if (may_have_storage(task) || maybe_foreign(task, mm)) {
+		ts = storage_now();
+		busy_set(ts, 1);
+		rss_book(ts, mm, member);
+		busy_set(ts, 0);
+	}
 	return 0;
 }
 
@@ -283,22 +286,23 @@ static __always_inline bool call_downgrades(struct task_struct *task, s32 nr)
  * last writer: it had the lock for writing and kept it for reading. There is at most one such among those that hold the lock.
  * Where others hold it too, it is known by what it is doing: a call that does so as the first thing, or a fault that has
  * let go of the lock once before, to have it for writing as a stack must grow. */
-static __always_inline bool has_downgraded(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
-					   bool first, s64 pages)
+static __always_inline bool has_downgraded(struct task_state *ts, u64 mm, bool first, s64 pages)
 {
-	if (bpf_core_field_exists(mm->mmap_lock.count) && mm->mmap_lock.count.counter >> RWSEM_READER_SHIFT == 1)
+	if (bpf_core_field_exists(struct mm_struct, mmap_lock.count) &&
+	    (s64)WORD_OF((struct mm_struct *)mm, mmap_lock.count.counter) >> RWSEM_READER_SHIFT == 1)
 		return true;
-	if (!ts || ts->mm != (u64)mm)
+	if (!ts || ts->mm != mm)
 		return false;
 	if (ts->where == IN_USER || ts->pending & PENDING_KERNEL)
 		return !first && pages > 0;
-	return first && call_downgrades(task, ts->where == IN_SYSCALL ? ts->nr : call_now(task));
+	return first &&
+	       call_downgrades(bpf_get_current_task_btf(), ts->where == IN_SYSCALL ? ts->nr : call_now(ts->regs));
 }
 
 /* Books what the current task, a worker on the mm of @state, has done to it. */
 static __noinline int worker_settle(struct wire_mm *state, struct task_struct *task)
 {
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_state *ts = storage_make(task);
 	struct wire_pages delta;
 
 	if (!ts || ts->watched)
@@ -310,8 +314,9 @@ static __noinline int worker_settle(struct wire_mm *state, struct task_struct *t
 }
 
 /* What is live of @mm, whose lock the current task, with the state @ts, lets go of; NULL where it is not watched. */
-static __noinline struct wire_live *live_of_other(struct task_struct *task, struct task_state *ts, u64 mm, bool own)
+static __noinline struct wire_live *live_of_other(struct task_state *ts, u64 mm, bool own)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_mm *state = mm_find(mm);
 
 	if (!state)
@@ -322,57 +327,89 @@ static __noinline struct wire_live *live_of_other(struct task_struct *task, stru
 	return live_find(state, ts);
 }
 
-static __always_inline void lock_released(struct task_struct *task, struct task_state *ts, struct mm_struct *mm,
-					  bool write)
+/* Books what total_vm of the mm at the address @mm, of which @live is, has gained until the current task, with the state @ts, lets go of
+ * its lock. */
+static __always_inline void lock_book(struct task_state *ts, struct wire_live *live, u64 mm, bool write)
 {
-	bool own = is_own(ts, mm), first = true;
-	struct wire_live *live = NULL;
+	bool own = ts && ts->mm == mm, first = true;
+	u64 total = WORD_OF((struct mm_struct *)mm, total_vm);
+	s64 pages = total - live->vm_shadow;
 	struct wire_mm *state;
-	s64 pages;
 
-	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
-	 * the mm may end before the thread is heard of again. */
-	if (own)
-		call_seen(ts, task);
-	if (own && !write && mm_of(task) != (u64)mm) {
-		all_flush(ts, task);
-		ts->mm = 0;
-		return;
-	}
 	if (own) {
 		first = !ts->released;
 		ts->released = 1;
-		live = live_at(ts->place, ts->mm_id);
-	} else if (!ts && !maybe_foreign(task, mm)) {
-		return;
 	}
-	if (!live)
-		live = live_of_other(task, ts, (u64)mm, own);
-	if (!live)
+	if (!write && (!pages || !has_downgraded(ts, mm, first, pages)))
 		return;
-	pages = mm->total_vm - live->vm_shadow;
-	if (!write && (!pages || !has_downgraded(task, ts, mm, first, pages)))
-		return;
-	pages = mm->total_vm - __sync_lock_test_and_set(&live->vm_shadow, mm->total_vm);
+	pages = total - __sync_lock_test_and_set(&live->vm_shadow, total);
 	live->order++;
 	if (own)
 		ts->order = live->order;
 	if (!pages || (own && !ts->reclaim && own_book(ts, PART_VIRT, pages)))
 		return;
-	state = mm_find_still((u64)mm);
+	state = mm_find_still(mm);
 	if (state)
 		other_book(state, ts, PART_VIRT, pages);
 }
 
-SEC("tp_btf/mmap_lock_released")
+/* The current task, with the state @ts or NULL, lets go of the lock of the mm at the address @mm. */
+__noinline int lock_released(struct task_state *ts, u64 mm, bool write)
+{
+	bool own = ts && ts->mm == mm;
+	struct wire_live *live;
+
+	/* A thread that exits, or execs, takes and lets go of the lock as it lets go of the mm: what it owes is due now, as
+	 * the mm may end before the thread is heard of again. */
+	if (own)
+		call_seen(ts);
+	if (own && !write && TASK_WORD(ts, mm) != mm) {
+		all_flush(ts, bpf_get_current_task_btf());
+		ts->mm = 0;
+		return 0;
+	}
+	live = live_of_other(ts, mm, own);
+	if (live)
+		lock_book(ts, live, mm, write);
+	return 0;
+}
+
+/* The same where the task, which sits at its desk, is a thread of that mm, goes on to be one, and has looked for it. False: it is not
+ * so. */
+static __always_inline bool lock_released_own(struct task_state *ts, u64 mm, bool write)
+{
+	struct wire_live *live;
+
+	if (ts->mm != mm || (!write && TASK_WORD(ts, mm) != mm))
+		return false;
+	live = live_at(ts->place, ts->mm_id);
+	if (!live)
+		return false;
+	call_seen(ts);
+	lock_book(ts, live, mm, write);
+	return true;
+}
+
+SEC("raw_tp/mmap_lock_released")
 int on_mmap_lock_released(u64 *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	u64 task = task_now(), mm = ctx[0];
+	struct task_state *ts = desk_find(task);
+	bool write = LOCK_WRITE(ctx);
 
-	busy_set(ts, 1);
-	lock_released(task, ts, (struct mm_struct *)ctx[0], LOCK_WRITE(ctx));
-	busy_set(ts, 0);
+	if (shared.stopped)
+		return 0;
+	if (ts) {
+		busy_set(ts, 1);
+		if (!lock_released_own(ts, mm, write))
+			lock_released(ts, mm, write);
+		busy_set(ts, 0);
+	} else if (may_have_storage(task) || maybe_foreign(task, mm)) {
+		ts = storage_now();
+		busy_set(ts, 1);
+		lock_released(ts, mm, write);
+		busy_set(ts, 0);
+	}
 	return 0;
 }
 

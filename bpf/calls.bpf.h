@@ -20,10 +20,10 @@ static __always_inline s32 call_of(struct pt_regs *regs)
 #endif
 }
 
-/* The number of the call that @task, the current one, is in; -1 where it is in none. */
-static __always_inline s32 call_now(struct task_struct *task)
+/* The number of the call that the current task, with its registers at @at, is in; -1 where it is in none. */
+static __always_inline s32 call_now(u64 at)
 {
-	struct pt_regs *regs = (struct pt_regs *)(WORD_OF(task, stack) + regs_offset);
+	struct pt_regs *regs = (struct pt_regs *)at;
 	s32 nr;
 
 #if defined(__TARGET_ARCH_x86)
@@ -31,34 +31,34 @@ static __always_inline s32 call_now(struct task_struct *task)
 		return -1;
 	nr = WORD_OF(regs, orig_ax);
 #elif defined(__TARGET_ARCH_arm64)
-	nr = half_word_at((u64)regs + bpf_core_field_offset(regs->syscallno));
+	nr = half_word_at(at + bpf_core_field_offset(regs->syscallno));
 #endif
 	return nr >= 0 ? nr : -1;
 }
 
-/* The task of @ts has begun the call @nr. What it did before is due. */
-static __always_inline void call_begin(struct task_state *ts, struct task_struct *task, s32 nr)
+/* The current task, with the state @ts, has begun the call @nr. What it did before is due. */
+static __always_inline void call_begin(struct task_state *ts, s32 nr)
 {
 	if (RSS_HAS_CACHE)
-		cache_settle(ts, task);
+		cache_settle(ts, bpf_get_current_task_btf());
 	if (ts->pending & ~PENDING_BATCH)
-		pending_send(ts, task->maj_flt, true);
+		pending_send(ts, TASK_WORD(ts, maj_flt), true);
 	ts->where = IN_SYSCALL;
 	ts->released = 0;
 	ts->nr = nr;
 }
 
-/* To be asked ahead of anything that depends on where @task, the current one with the state @ts, is. */
-static __always_inline void call_seen(struct task_state *ts, struct task_struct *task)
+/* To be asked ahead of anything that depends on where the current task, with the state @ts, is. */
+static __always_inline void call_seen(struct task_state *ts)
 {
 	s32 nr;
 
 	if (CALLS_ANNOUNCED || !ts->mm || ts->where == IN_SYSCALL)
 		return;
-	nr = call_now(task);
+	nr = call_now(ts->regs);
 	/* A thread that exits is in its last call by its registers for as long as it lasts. */
-	if (nr >= 0 && !(task->flags & PF_EXITING))
-		call_begin(ts, task, nr);
+	if (nr >= 0 && !(flags_of(ts->task) & PF_EXITING))
+		call_begin(ts, nr);
 }
 
 #endif

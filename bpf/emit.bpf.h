@@ -50,7 +50,10 @@ __noinline int open_send(struct wire_mm *state, u32 len)
 	if (len > WIRE_TEXT)
 		len = 0;
 	open = &scratch->open;
-	head_fill(&open->head, WIRE_OPEN, state->id);
+	open->head.kind = WIRE_OPEN;
+	open->head.cause = 0;
+	open->head.ts_ns = bpf_ktime_get_ns();
+	open->head.mm = state->id;
 	open->head.pid = open->head.tid = state->pid;
 	__builtin_memcpy(open->head.comm, state->comm, sizeof(open->head.comm));
 	open->opening = state->opening;
@@ -127,10 +130,11 @@ static __always_inline bool row_send(const struct wire_head *head, const struct 
 /* Has @row arrive in one way or the other: by the thread that @who tells of, or by the current one (NULL). */
 __noinline int row_emit(struct wire_mm *mm, const struct row *row, const struct wire_head *who)
 {
+	struct scratch *scratch = scratch_get();
+	struct summand *summand;
 	struct wire_head head;
-	struct summand summand;
 
-	if (!mm || !row)
+	if (!mm || !row || !scratch)
 		return 0;
 	if (!mm->open_sent)
 		open_send(mm, 0);
@@ -148,15 +152,16 @@ __noinline int row_emit(struct wire_mm *mm, const struct row *row, const struct 
 	head.mm = mm->id;
 	if (mm->open_sent && row_send(&head, row))
 		return 0;
-	summand = (struct summand){ .cause = row->cause,
-				    .nr = row->nr,
-				    .pid = head.pid,
-				    .tid = head.tid,
-				    .rows = 1,
-				    .count = row->count,
-				    .errors = row->returned && is_error(row->ret),
-				    .delta = row->delta };
-	return fold_add(mm, &summand);
+	summand = &scratch->summand;
+	summand->cause = row->cause;
+	summand->nr = row->nr;
+	summand->pid = head.pid;
+	summand->tid = head.tid;
+	summand->rows = 1;
+	summand->count = row->count;
+	summand->errors = row->returned && is_error(row->ret);
+	summand->delta = row->delta;
+	return fold_add(mm, summand);
 }
 
 static __always_inline void whole_row_fill(struct wire_whole_row *whole, struct task_state *ts, const struct row *row)
@@ -202,8 +207,7 @@ __noinline int row_keep(struct task_state *ts, struct wire_mm *mm, const struct 
 
 /* The same for a call with @args arguments that left RSS alone, in as few words as can be: this is what is done most often. @ts is
  * marked as busy. False where there is no room for it. */
-static __always_inline bool call_keep(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, s64 ret,
-				      struct pt_regs *regs)
+static __always_inline bool call_keep(struct task_state *ts, s32 nr, u32 args, s64 ret, struct pt_regs *regs)
 {
 	struct wire_whole_row *whole = batch_row(ts);
 	struct wire_call_row *call;
@@ -212,7 +216,7 @@ static __always_inline bool call_keep(struct task_state *ts, struct task_struct 
 	if (!whole)
 		return false;
 	if (!ts->batch.bytes) /* somebody may have renamed it */
-		batch_begin(ts, task);
+		batch_begin(ts, bpf_get_current_task_btf());
 	call = &whole->call;
 	row_head_fill(&call->row, bytes, WIRE_SYSCALL, nr, ts->stack, ts->order);
 	call->row.ts_ns = row_ns(ts);

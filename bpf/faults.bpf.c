@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* faults: page faults, gathered into runs of one kind on contiguous pages. */
 
-static __always_inline int fault_of_user(u64 address)
+static __always_inline void fault_of_user(struct task_state *ts, u64 address)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
 	struct wire_mm *state;
 	u64 page = address & ~((1ull << config.page_shift) - 1);
 
-	if (!ts || !ts->mm)
-		return 0;
 	if (RSS_HAS_CACHE)
-		cache_settle(ts, task);
-	fault_settle(ts, task->maj_flt);
+		cache_settle(ts, bpf_get_current_task_btf());
+	fault_settle(ts, TASK_WORD(ts, maj_flt));
 	if (ts->pending & (PENDING_OWN | PENDING_KERNEL)) {
 		state = mm_of_pending(ts);
 		if (!state)
-			return 0;
+			return;
 		pending_flush(ts, state);
 	}
 	ts->where = IN_USER;
@@ -28,56 +24,80 @@ static __always_inline int fault_of_user(u64 address)
 	ts->fault.ts_ns = ts->pending & PENDING_RUN && page == ts->run.end ? tick_ns(ts) : row_ns(ts);
 	ts->fault.count = 1;
 	__builtin_memset(&ts->fault.delta, 0, sizeof(ts->fault.delta));
-	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(task)) : 0;
-	return 0;
+	ts->fault.stack = config.stacks ? fault_stack(ts, regs_of(bpf_get_current_task_btf())) : 0;
 }
 
-static __always_inline int fault_of_kernel(u64 address)
+static __always_inline void fault_of_kernel(struct task_state *ts, u64 address)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
 	u64 page = address & ~((1ull << config.page_shift) - 1);
-	struct run *run;
+	struct run *run = &ts->kernel;
 
-	/* Somebody reads user memory and takes what is there: we, or a profiler that walks the stack. No page comes of it. */
-	if (!ts || !ts->mm || task->pagefault_disabled)
-		return 0;
+	/* Somebody reads user memory and takes what is there: we, or a profiler that walks the stack. No page comes of it. Not
+	 * half_word_at: a helper that reads has disabled faults itself. */
+	if (bpf_get_current_task_btf()->pagefault_disabled)
+		return;
 	busy_set(ts, 1);
-	call_seen(ts, task);
+	call_seen(ts);
 	busy_set(ts, 0);
 	ts->released = 0;
-	run = &ts->kernel;
 	if (!(ts->pending & PENDING_KERNEL)) {
 		if (RSS_HAS_CACHE)
-			cache_settle(ts, task);
+			cache_settle(ts, bpf_get_current_task_btf());
 		ts->pending |= PENDING_KERNEL;
 		run->count = 1;
 		run->start = page;
 		run->end = page + (1ull << config.page_shift);
 		run->ts_ns = row_ns(ts);
 		run->cause = WIRE_KERNEL_FAULT;
-		return 0;
+		return;
 	}
 	run->count++;
 	if (page < run->start)
 		run->start = page;
 	if (page + (1ull << config.page_shift) > run->end)
 		run->end = page + (1ull << config.page_shift);
+}
+
+/* The current task, with the state @ts, takes a fault. */
+static __always_inline void faulted(struct task_state *ts, u64 address, bool user)
+{
+	if (!ts->mm)
+		return;
+	if (user)
+		fault_of_user(ts, address);
+	else
+		fault_of_kernel(ts, address);
+}
+
+/* The same where its state is not at a desk. */
+__noinline int faulted_slowly(struct task_state *ts, u64 address, bool user)
+{
+	if (ts)
+		faulted(ts, address, user);
 	return 0;
+}
+
+static __always_inline void fault(u64 address, bool user)
+{
+	u64 task = task_now();
+	struct task_state *ts = desk_find(task);
+
+	if (shared.stopped)
+		return;
+	if (ts)
+		faulted(ts, address, user);
+	else if (may_have_storage(task))
+		faulted_slowly(storage_now(), address, user);
 }
 
 #if defined(__TARGET_ARCH_x86)
 
-SEC("raw_tp/page_fault_user")
-int BPF_PROG(on_page_fault_user, unsigned long address)
+/* One program for both, as each would take its own copy of what they need through the verifier. */
+SEC("raw_tp/page_fault_user+page_fault_kernel")
+int BPF_PROG(on_page_fault, unsigned long address, u64 regs)
 {
-	return fault_of_user(address);
-}
-
-SEC("raw_tp/page_fault_kernel")
-int BPF_PROG(on_page_fault_kernel, unsigned long address)
-{
-	return fault_of_kernel(address);
+	fault(address, WORD_OF((struct pt_regs *)regs, cs) & SEGMENT_RPL);
+	return 0;
 }
 
 #elif defined(__TARGET_ARCH_arm64)
@@ -94,7 +114,8 @@ struct fault_event {
 SEC("perf_event")
 int on_page_fault(struct fault_event *event)
 {
-	return event->pstate & PSTATE_MODE ? fault_of_kernel(event->addr) : fault_of_user(event->addr);
+	fault(event->addr, !(event->pstate & PSTATE_MODE));
+	return 0;
 }
 
 #endif

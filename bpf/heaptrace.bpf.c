@@ -29,6 +29,8 @@ typedef __s64 s64;
 
 #include "bpf/word.bpf.h"
 
+#include "bpf/desk.bpf.h"
+
 #include "bpf/number.bpf.h"
 
 #include "bpf/ring.bpf.h"

@@ -179,7 +179,18 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct rq;
+
+struct cfs_rq {
+	struct rq *rq;
+};
+
+struct sched_entity {
+	struct cfs_rq *cfs_rq;
+};
+
 struct task_struct {
+	struct sched_entity se;
 	struct thread_info thread_info;
 	void *stack;
 	unsigned int flags;
@@ -274,6 +285,9 @@ struct trace_event_raw_sched_process_exit {
 #else
 #define CALLS_ANNOUNCED true
 #endif
+
+/* arch/x86/include/asm/segment.h: of a segment selector, not 0 for the user's */
+#define SEGMENT_RPL 0x3
 
 /* include/linux/sched.h */
 #define PF_EXITING     0x00000004

@@ -4,10 +4,8 @@
 /* Enters @task as watched, on the mm numbered @mm_id. */
 static __always_inline struct task_state *task_enter(struct task_struct *task, u64 mm, u64 mm_id)
 {
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct task_state *ts = state_make(task);
 
-	if (!ts) /* somebody else is making it: a fork may meet an attach */
-		ts = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!ts) {
 		__sync_fetch_and_add(&shared.stats.unwatched_tasks, 1);
 		return NULL;
@@ -24,7 +22,21 @@ static __always_inline struct task_state *task_enter(struct task_struct *task, u
 	return ts;
 }
 
-static __always_inline int forked(struct task_struct *parent, struct task_state *ts, struct task_struct *child)
+/* The current task makes another one, and is marked as busy with that. Returns the number of the call that does it, -1 where that is not
+ * known; WIRE_SYSCALLS where what is made is not to be watched for its sake. */
+__noinline s32 fork_begin(struct task_state *ts)
+{
+	if (!ts)
+		return -1;
+	busy_set(ts, 1);
+	batch_send(ts, false);
+	if (ts->await_exec)
+		return WIRE_SYSCALLS;
+	call_seen(ts);
+	return ts->where == IN_SYSCALL ? ts->nr : -1;
+}
+
+static __always_inline int forked(struct task_struct *parent, struct task_struct *child, s32 nr)
 {
 	u64 mm = mm_of(child), parent_mm = mm_of(parent);
 	struct wire_mm *above;
@@ -33,9 +45,8 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 
 	if (!mm || !parent_mm)
 		return 0;
-	batch_send(ts, false);
 	above = mm_find(parent_mm);
-	if (!above || (ts && ts->await_exec))
+	if (!above || nr == WIRE_SYSCALLS)
 		return 0;
 	if (mm == parent_mm) {
 		id = above->id;
@@ -50,12 +61,10 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 	born = task_enter(child, mm, id);
 	if (!born)
 		return 0;
-	if (ts)
-		call_seen(ts, parent);
 	born->newborn = 1;
 	born->guest = mm == parent_mm && child->tgid != parent->tgid;
 	born->where = IN_SYSCALL;
-	born->nr = ts && ts->where == IN_SYSCALL ? ts->nr : -1;
+	born->nr = nr;
 	if (child->pid == child->tgid)
 		__sync_fetch_and_add(&shared.stats.processes, 1);
 	return 0;
@@ -64,16 +73,20 @@ static __always_inline int forked(struct task_struct *parent, struct task_state 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct task_state *ts = task_find(parent);
+	s32 nr;
 
-	busy_set(ts, 1);
-	forked(parent, ts, child);
-	busy_set(ts, 0);
+	if (shared.stopped)
+		return 0;
+	nr = fork_begin(state_of(parent));
+	forked(parent, child, nr);
+	busy_set(state_of(parent), 0);
 	return 0;
 }
 
-static __always_inline int executed(struct task_struct *task, struct task_state *ts, struct linux_binprm *bprm)
+/* The current task, with the state @ts, has the new image that the struct linux_binprm at @bprm tells of. */
+__noinline int executed(struct task_state *ts, u64 bprm)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	u64 mm = mm_of(task), id;
 
 	if (!ts || !ts->watched || !mm)
@@ -82,7 +95,7 @@ static __always_inline int executed(struct task_struct *task, struct task_state 
 		all_flush(ts, task);
 	if (!config.follow && ts->guest) {
 		__sync_fetch_and_add(&shared.stats.live_tasks, -1);
-		bpf_task_storage_delete(&tasks, task);
+		state_clear(ts);
 		return 0;
 	}
 	id = mm_begin(mm, task, WIRE_HOW_EXEC, ts->await_exec ? 0 : ts->mm_id);
@@ -104,7 +117,7 @@ static __always_inline int executed(struct task_struct *task, struct task_state 
 	cache_seed(ts, task);
 	if (!id)
 		return 0;
-	path_send_text((u64)BPF_CORE_READ(bprm, filename), false);
+	path_send_text(WORD_OF((struct linux_binprm *)bprm, filename), false);
 	code_update(id, 0); /* first, so that one of the records may wake the reader */
 	vmas_send(task, id);
 	return 0;
@@ -117,25 +130,24 @@ static __always_inline u64 turn_argument(u64 *ctx, u32 index)
 	return word_at((u64)(ctx + index));
 }
 
-/* Whether the thread that exits is the last of its process, asked once per thread. Where the tracepoint does not say it,
+/* Whether the thread that exits is the last of its process, asked once per thread. Where the tracepoint does not say it, by @dead,
  * two threads that exit at once both see that none is left: the leader, which is still there, tells them apart. */
-static __always_inline bool group_is_dead(u64 *ctx, struct task_struct *task)
+static __always_inline bool group_is_dead(struct task_struct *task, u64 dead)
 {
 	struct task_state *leader;
-	u64 dead;
 
-	if (EXIT_HAS_GROUP) {
-		dead = turn_argument(ctx, 1);
+	if (EXIT_HAS_GROUP)
 		return dead & 0xff;
-	}
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return false;
-	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	leader = state_of(task->group_leader);
 	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
 }
 
-static __always_inline int exited(u64 *ctx, struct task_struct *task, struct task_state *ts)
+/* The current task, with the state @ts, exits; @dead: what the tracepoint says of its process. */
+__noinline int exited(struct task_state *ts, u64 dead)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_proc_exit gone = {};
 
 	if (!ts || !ts->watched)
@@ -148,7 +160,7 @@ static __always_inline int exited(u64 *ctx, struct task_struct *task, struct tas
 	if (!ts->await_exec)
 		all_flush(ts, task);
 	ts->where = IN_USER;
-	if (group_is_dead(ctx, task)) {
+	if (group_is_dead(task, dead)) {
 		head_fill(&gone.head, WIRE_PROC_EXIT, ts->mm_id);
 		gone.status = BPF_CORE_READ(task, signal, group_exit_code);
 		if (ring_send(&gone, sizeof(gone)))
@@ -203,7 +215,8 @@ static __noinline int grave_dig(struct wire_mm *state, const struct wire_close *
 	return 0;
 }
 
-static __always_inline int mm_ended(struct task_struct *task, struct task_state *ts, u64 key)
+/* The mm at the address @key ends, by the current task, with the state @ts or NULL. */
+__noinline int mm_ended(struct task_state *ts, u64 key)
 {
 	struct wire_mm *state = mm_find(key);
 	struct scratch *scratch = scratch_get();
@@ -212,7 +225,7 @@ static __always_inline int mm_ended(struct task_struct *task, struct task_state 
 	if (!state || !scratch)
 		return 0;
 	if (ts && ts->mm == key && ts->mm_id == state->id) {
-		all_flush(ts, task);
+		all_flush(ts, bpf_get_current_task_btf());
 		ts->mm = 0;
 	}
 	if (!state->open_sent)
@@ -237,15 +250,15 @@ SEC("raw_tp/exit_mmap+sched_process_exit+sched_process_exec")
 int on_turn(u64 *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *ts = state_of(task);
 
 	busy_set(ts, 1);
 	if (ctx[0] != address_of(task))
-		mm_ended(task, ts, ctx[0]);
+		mm_ended(ts, ctx[0]);
 	else if (task->flags & PF_EXITING)
-		exited(ctx, task, ts);
+		exited(ts, EXIT_HAS_GROUP ? turn_argument(ctx, 1) : 0);
 	else if (!shared.stopped)
-		executed(task, ts, (struct linux_binprm *)turn_argument(ctx, 2));
+		executed(ts, turn_argument(ctx, 2));
 	busy_set(ts, 0);
 	return 0;
 }
@@ -255,7 +268,10 @@ int on_turn(u64 *ctx)
 static __always_inline int reclaim_set(u32 on)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, on ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	struct task_state *ts = state_of(task);
+
+	if (!ts && on)
+		ts = storage_make(task);
 
 	if (ts)
 		ts->reclaim = on;

@@ -12,6 +12,9 @@ u64 percpu_offset[WIRE_CPUS];
 /* Where on a task's stack the registers lie with which it entered the kernel. */
 u64 regs_offset;
 
+/* Percpu pointer to the address of the current task; 0: not known. */
+u64 current_pointer;
+
 /* A run of faults of one kind on contiguous pages, and what they did. */
 struct run {
 	u64 start, end; /* bytes */
@@ -47,7 +50,9 @@ enum task_where {
 
 struct task_state {
 	/* First what each call is about: it lies in one line of the cache. */
-	u64 mm; /* the address of the mm its pending rows are about */
+	u64 task; /* its address */
+	u64 regs; /* that of the registers with which it entered the kernel */
+	u64 mm;	  /* the address of the mm its pending rows are about */
 	u64 mm_id;
 	u64 order; /* of the last write-locked section */
 	u64 stack; /* id of that of the syscall, once it returns */
@@ -76,8 +81,8 @@ struct task_state {
 	struct run run;	   /* user faults */
 	struct run kernel; /* kernel-mode faults of the syscall */
 	struct fault_code code;
+	struct wire_pages batched; /* what the batch's rows change in all */
 	struct wire_batch batch;   /* of what came before all the others */
-	struct wire_pages batched; /* what its rows change in all */
 };
 
 struct {
@@ -95,13 +100,6 @@ struct {
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(struct wire_live)); /* the loader adds the per-CPU part */
 } lives SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct task_state);
-} tasks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -133,7 +131,7 @@ struct {
 } graves SEC(".maps");
 
 /* Room to build what the stack (512 bytes) cannot hold. Programs do not nest with one another while they use it: they
- * run with preemption off, and page_fault_kernel, the only one that can interrupt them, does not use it. */
+ * run with preemption off, and what can interrupt them (on_page_fault inside the kernel, on_free, on_pause) does not use it meanwhile. */
 #define MAPLE_LEVELS 4
 
 struct maple_level {
@@ -161,6 +159,15 @@ struct row {
 	u32 returned;
 };
 
+/* A row or several, as far as a sum of rows tells of them. */
+struct summand {
+	u32 cause;
+	s32 nr;
+	u32 pid, tid;
+	u64 rows, count, errors;
+	struct wire_pages delta;
+};
+
 struct scratch {
 	u64 address;
 	struct row row;
@@ -173,6 +180,7 @@ struct scratch {
 		struct wire_mark mark;
 		struct wire_grave grave;
 	};
+	struct summand summand;
 	struct wire_fold fold;
 };
 
@@ -217,13 +225,7 @@ static __always_inline u64 address_of(const void *pointer)
 	return *(volatile u64 *)&scratch->address;
 }
 
-/* The state of @task, NULL where it has none or nothing is watched any more. */
-static __always_inline struct task_state *task_find(struct task_struct *task)
-{
-	return shared.stopped ? NULL : bpf_task_storage_get(&tasks, task, 0, 0);
-}
-
-/* The same for the books of the mm at the address @mm. */
+/* The books of the mm at the address @mm; NULL where it has none or nothing is watched any more. */
 static __always_inline struct wire_mm *mm_find(u64 mm)
 {
 	return shared.stopped ? NULL : bpf_map_lookup_elem(&mms, &mm);

@@ -71,15 +71,6 @@ static __always_inline bool is_error(s64 ret)
 	return ret < 0 && ret >= -4095;
 }
 
-/* A row or several, as far as a sum of rows tells of them. */
-struct summand {
-	u32 cause;
-	s32 nr;
-	u32 pid, tid;
-	u64 rows, count, errors;
-	struct wire_pages delta;
-};
-
 /* An empty sum for @key, of which @first is the first. */
 static __always_inline struct wire_fold *fold_begin(const struct wire_fold_key *key, const struct summand *first)
 {

@@ -22,48 +22,20 @@ struct counter {
 	u64 slots; /* percpu pointer, 0: none */
 };
 
-#define COUNTER_OF(mm, member)                                                     \
-	(struct counter)                                                           \
-	{                                                                          \
-		(mm)->rss_stat[member].count, (u64)(mm)->rss_stat[member].counters \
-	}
-
-/* Read as memory: verifiers of that time do not follow an array of a typedef. */
-static __always_inline struct counter atomic_of(struct mm_struct *mm, u32 member)
+/* The @member-th counter of the mm at the address @mm, which is kept as one. */
+static __always_inline s64 atomic_of(u64 mm, u32 member)
 {
-	struct mm_struct___atomic *atomic = (void *)mm;
-	struct counter counter = {};
-
-	bpf_probe_read_kernel(&counter.count, sizeof(counter.count),
-			      (void *)((u64)mm + bpf_core_field_offset(atomic->rss_stat.count) +
-				       (member & (WIRE_MEMBERS - 1)) * sizeof(counter.count)));
-	return counter;
+	return word_at(mm + bpf_core_field_offset(struct mm_struct___atomic, rss_stat.count) +
+		       (member & (WIRE_MEMBERS - 1)) * sizeof(u64));
 }
 
-/* The @member-th counter of a trusted @mm; the verifier wants constant offsets. */
-static __always_inline struct counter counter_of(struct mm_struct *mm, u32 member)
+/* The @member-th counter of the mm at the address @mm, which is kept for each CPU. */
+static __always_inline struct counter percpu_of(u64 mm, u32 member)
 {
-	if (RSS_IS_ATOMIC)
-		return atomic_of(mm, member);
-	switch (member) {
-	case WIRE_FILE:
-		return COUNTER_OF(mm, WIRE_FILE);
-	case WIRE_ANON:
-		return COUNTER_OF(mm, WIRE_ANON);
-	case WIRE_SWAP:
-		return COUNTER_OF(mm, WIRE_SWAP);
-	default:
-		return COUNTER_OF(mm, WIRE_SHMEM);
-	}
-}
-
-/* A counter of the mm at the address @mm. */
-static __always_inline struct counter percpu_read(struct mm_struct *mm, u32 member)
-{
-	struct percpu_counter *at = (void *)((u64)mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
+	struct percpu_counter *at = (void *)(mm + bpf_core_field_offset(struct mm_struct, rss_stat) +
 					     member * bpf_core_type_size(struct percpu_counter));
 
-	return (struct counter){ BPF_CORE_READ(at, count), (u64)BPF_CORE_READ(at, counters) };
+	return (struct counter){ WORD_OF(at, count), WORD_OF(at, counters) };
 }
 
 static __always_inline u64 slot_address(u64 slots, u32 cpu)
@@ -84,12 +56,12 @@ static __always_inline void swap_count(struct wire_live *live, struct task_state
 
 /* What the atomic count of @member gained. Who has written the shadow last looks once more, so that an older value never
  * stays in it. */
-static __always_inline s64 atomic_take(struct wire_live *live, struct mm_struct *mm, u32 member)
+static __always_inline s64 atomic_take(struct wire_live *live, u64 mm, u32 member)
 {
 	s64 delta = 0;
 
 	for (int i = 0; i < 3; i++) {
-		s64 count = atomic_of(mm, member).count;
+		s64 count = atomic_of(mm, member);
 		s64 gained = count - __sync_lock_test_and_set(&live->count_shadow[member & (WIRE_MEMBERS - 1)], count);
 
 		if (!gained)
@@ -99,9 +71,8 @@ static __always_inline s64 atomic_take(struct wire_live *live, struct mm_struct 
 	return delta;
 }
 
-/* What @member of @mm, @trusted or not, gained on this CPU since it was last booked; books it. */
-static __always_inline s64 rss_take(struct wire_live *live, struct mm_struct *mm, u32 member, struct task_state *ts,
-				    bool trusted)
+/* What @member of the mm at the address @mm gained on this CPU since it was last booked; books it. */
+static __always_inline s64 rss_take(struct wire_live *live, u64 mm, u32 member, struct task_state *ts)
 {
 	u32 cpu = bpf_get_smp_processor_id();
 	struct counter counter;
@@ -110,10 +81,10 @@ static __always_inline s64 rss_take(struct wire_live *live, struct mm_struct *mm
 
 	if (RSS_IS_ATOMIC)
 		return atomic_take(live, mm, member);
-	counter = trusted ? counter_of(mm, member) : percpu_read(mm, member);
 	if (cpu >= config.cpu_count)
 		return 0;
 	member &= WIRE_MEMBERS - 1;
+	counter = percpu_of(mm, member);
 	slot = half_word_at(slot_address(counter.slots, cpu));
 	delta = slot - live->slot_shadow[cpu][member];
 	live->slot_shadow[cpu][member] = slot;
@@ -136,9 +107,9 @@ static long slot_step(u32 cpu, struct slot_walk *walk)
 }
 
 /* A counter of the mm at the address @mm, with all its slots. */
-static __always_inline s64 percpu_sum(struct mm_struct *mm, u32 member)
+static __always_inline s64 percpu_sum(u64 mm, u32 member)
 {
-	struct counter counter = percpu_read(mm, member);
+	struct counter counter = percpu_of(mm, member);
 	struct slot_walk walk = { counter.slots, counter.count };
 
 	bpf_loop(config.cpu_count, slot_step, &walk, 0);
@@ -148,16 +119,16 @@ static __always_inline s64 percpu_sum(struct mm_struct *mm, u32 member)
 /* The kernel's own sums now of the mm that @state is about, apart from any shadow; caches of threads left out. */
 __noinline int kernel_read(struct wire_mm *state, struct wire_pages *out)
 {
-	struct mm_struct *mm;
+	u64 mm;
 
 	if (!state || !out)
 		return 0;
-	mm = (struct mm_struct *)state->mm;
-	out->virt = BPF_CORE_READ(mm, total_vm);
+	mm = state->mm;
+	out->virt = WORD_OF((struct mm_struct *)mm, total_vm);
 	/* A loop of each kind: what a kernel lacks must not be moved out of the one that it is not for. */
 	if (RSS_IS_ATOMIC) {
 		for (u32 member = 0; member < WIRE_MEMBERS; member++)
-			out->rss[member] = atomic_of(mm, member).count;
+			out->rss[member] = atomic_of(mm, member);
 		return 0;
 	}
 	for (u32 member = 0; member < WIRE_MEMBERS; member++)
@@ -312,9 +283,9 @@ static __noinline int caches_sum(struct task_struct *task, struct cache_walk *wa
 	return 0;
 }
 
-static __always_inline void percpu_begin(struct wire_mm *books, struct mm_struct *mm, u32 member)
+static __always_inline void percpu_begin(struct wire_mm *books, u64 mm, u32 member)
 {
-	struct counter counter = percpu_read(mm, member);
+	struct counter counter = percpu_of(mm, member);
 
 	books->opening.rss[member] = books->live.count_shadow[member] = counter.count;
 	for (u32 cpu = 0; cpu < config.cpu_count; cpu++) {
@@ -328,13 +299,14 @@ static __always_inline void percpu_begin(struct wire_mm *books, struct mm_struct
 }
 
 /* Sets the shadows and the opening of new books of the mm at the address @mm. */
-static __always_inline void rss_begin(struct wire_mm *books, struct mm_struct *mm, struct task_struct *task, u32 how)
+static __always_inline void rss_begin(struct wire_mm *books, struct task_struct *task, u32 how)
 {
+	u64 mm = books->mm;
 	struct cache_walk walk = {};
 
 	if (RSS_IS_ATOMIC) {
 		for (u32 member = 0; member < WIRE_MEMBERS; member++)
-			books->opening.rss[member] = books->live.count_shadow[member] = atomic_of(mm, member).count;
+			books->opening.rss[member] = books->live.count_shadow[member] = atomic_of(mm, member);
 	} else {
 		for (u32 member = 0; member < WIRE_MEMBERS; member++)
 			percpu_begin(books, mm, member);

@@ -20,7 +20,7 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 	if (shared.seed_mode == SEED_ENTERED && ts && ts->mm == key) {
 		cache_entered(state, ts);
 	} else if (shared.seed_mode == SEED_FLUSH && (!ts || !ts->watched)) {
-		ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		ts = storage_make(task);
 		row = row_begin(WIRE_ACTOR, -1);
 		if (!ts || !row)
 			return 0;
@@ -35,7 +35,7 @@ static __noinline int seed_caches(struct task_struct *task, struct task_state *t
 /* What is asked of tasks once they are in. */
 static __always_inline int seed_later(struct task_struct *task)
 {
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *ts = state_of(task);
 
 	if (shared.seed_mode == SEED_FLUSH && ts && part_begins(ts)) {
 		if (!batch_has_begun(ts))
@@ -53,9 +53,9 @@ static __noinline int worker_enter(struct task_struct *task, u64 mm)
 	struct wire_mm *state = mm_find(mm);
 	struct task_state *ts;
 
-	if (!RSS_HAS_CACHE || !state || bpf_task_storage_get(&tasks, task, 0, 0))
+	if (!RSS_HAS_CACHE || !state || state_of(task))
 		return 0;
-	ts = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	ts = storage_make(task);
 	if (!ts)
 		return 0;
 	ts->worker = 1;
@@ -102,7 +102,7 @@ int seed_task(struct bpf_iter__task *ctx)
 			return 0;
 		}
 	}
-	ts = task_find(task);
+	ts = shared.stopped ? NULL : state_of(task);
 	if (ts && ts->watched)
 		return 0;
 	ts = task_enter(task, mm, id);
@@ -132,6 +132,23 @@ int seed_vma(struct bpf_iter__task_vma *ctx)
 	return 0;
 }
 
+/* Finds where the kernel keeps its pointer to the current task of each CPU, as one of its per-CPU variables. Another one is the run queue,
+ * and the task @current knows that of the CPU that it runs on. What lies at the place is looked at before it is believed. */
+static __always_inline void current_find(struct task_struct *current)
+{
+	u64 offset = percpu_offset[bpf_get_smp_processor_id() & (WIRE_CPUS - 1)];
+	u64 at, found = 0;
+
+	if (!config.current_known || !bpf_core_field_exists(struct cfs_rq, rq))
+		return;
+	at = (u64)BPF_CORE_READ(current, se.cfs_rq, rq) + config.current_distance;
+	bpf_probe_read_kernel(&found, sizeof(found), (void *)at);
+	if (found != bpf_get_current_task())
+		return;
+	current_pointer = at - offset;
+	shared.found |= WIRE_FOUND_CURRENT;
+}
+
 /* Finds where RSS is kept, where the registers of a task lie, and what to add to a percpu pointer for each CPU: a per-CPU array's value
  * for that CPU, less the percpu pointer itself. The detour over memory makes plain numbers of pointers. */
 SEC("syscall")
@@ -153,6 +170,8 @@ int percpu_find(void *ctx)
 		shared.found |= WIRE_FOUND_EXIT_GROUP;
 	if (CALLS_ANNOUNCED)
 		shared.found |= WIRE_FOUND_ANNOUNCED;
+	if (config.word_type)
+		shared.found |= WIRE_FOUND_LOADS;
 	if (!cell)
 		return 1;
 	*(volatile u64 *)cell = bpf_task_pt_regs(task);
@@ -167,5 +186,6 @@ int percpu_find(void *ctx)
 		*(volatile u64 *)cell = (u64)cell;
 		percpu_offset[cpu & (WIRE_CPUS - 1)] = *(volatile u64 *)cell - base;
 	}
+	current_find(task);
 	return 0;
 }

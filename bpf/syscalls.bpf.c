@@ -35,11 +35,10 @@ __noinline int mark_send(struct task_state *ts, struct wire_mm *state, u64 at, u
 SEC("raw_tp/sys_enter")
 int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = task_find(task);
+	struct task_state *ts = CALLS_ANNOUNCED ? state_now() : NULL;
 
-	if (CALLS_ANNOUNCED && ts && ts->mm)
-		call_begin(ts, task, nr);
+	if (ts && ts->mm)
+		call_begin(ts, nr);
 	return 0;
 }
 
@@ -50,16 +49,15 @@ int BPF_PROG(on_sys_enter, u64 regs_address, long nr)
 SEC("raw_tp/sched_switch+sched_waking+hrtimer_expire_entry")
 int on_pause(void *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
+	struct task_state *ts = CALLS_ANNOUNCED ? NULL : state_now();
 
-	if (CALLS_ANNOUNCED || !ts || !ts->pending || ts->busy || !ts->mm)
+	if (!ts || !ts->pending || ts->busy || !ts->mm)
 		return 0;
-	if (task->flags & PF_EXITING) {
-		all_flush(ts, task);
+	if (flags_of(ts->task) & PF_EXITING) {
+		all_flush(ts, bpf_get_current_task_btf());
 		return 0;
 	}
-	call_seen(ts, task);
+	call_seen(ts);
 	batch_send(ts, false);
 	return 0;
 }
@@ -80,19 +78,15 @@ static __always_inline bool maps_code(s32 nr, struct pt_regs *regs, long ret)
 	return nr == config.nr_mmap && !(ret < 0 && ret >= -4095) && SYSCALL_ARG2(regs) & prot_exec;
 }
 
-/* Sends the row of the call that @ts returns from with @ret, if there is something special about it. */
-__noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
+/* Sends the row of the call of the current task, with the state @ts, that returns @ret. */
+static __always_inline void call_send(struct task_state *ts, struct pt_regs *regs, s32 nr, s64 ret)
 {
-	struct pt_regs *regs = regs_of(bpf_get_current_task_btf());
+	struct wire_mm *state = mm_of_pending(ts);
 	u64 code_order = 0;
-	struct wire_mm *state;
 	struct row *row;
 
-	if (!ts)
-		return 0;
-	state = mm_of_pending(ts);
 	if (!state)
-		return 0;
+		return;
 	if (maps_file(nr, regs, ret)) {
 		batch_send(ts, false);
 		path_send(file_of_fd(SYSCALL_ARG4(regs)));
@@ -103,30 +97,16 @@ __noinline int call_send_slowly(struct task_state *ts, s32 nr, s64 ret)
 	}
 	row = own_row(ts, WIRE_SYSCALL, nr);
 	if (!row)
-		return 0;
+		return;
 	args_fill(row->args, regs);
 	row->ret = ret;
 	row->returned = 1;
 	row->code_order = code_order;
-	return row_keep(ts, state, row);
-}
-
-static __always_inline void call_send(struct task_state *ts, struct task_struct *task, s32 nr, u32 args, long ret,
-				      struct pt_regs *regs)
-{
-	struct wire_pages *own = &ts->own;
-
-	if (!ts->opened || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || maps_file(nr, regs, ret) ||
-	    (config.stacks && maps_code(nr, regs, ret)) || !call_keep(ts, task, nr, args, ret, regs)) {
-		call_send_slowly(ts, nr, ret);
-		return;
-	}
-	own->virt = 0;
-	ts->pending &= ~PENDING_OWN;
+	row_keep(ts, state, row);
 }
 
 /* Sends what is known of a call beside its row: the path of an exec that has failed, and a mark. */
-static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt_regs *regs)
+static __always_inline void extras_send(struct task_state *ts, struct pt_regs *regs, s32 nr)
 {
 	struct wire_mm *state;
 
@@ -145,20 +125,29 @@ static __always_inline void extras_send(struct task_state *ts, s32 nr, struct pt
 		mark_send(ts, state, SYSCALL_ARG1(regs), SYSCALL_ARG2(regs));
 }
 
-static __always_inline void call_ended(struct task_struct *task, struct task_state *ts, struct pt_regs *regs, long ret)
+/* 1 + how many arguments the memory call @nr has; 0: it is none. */
+static __always_inline u32 arguments_of(s32 nr)
 {
-	s32 nr = call_of(regs);
-	u32 listed = 0; /* 1 + how many arguments it has */
+	return nr >= 0 && nr < WIRE_SYSCALLS ? config.memcalls[nr & (WIRE_SYSCALLS - 1)] : 0;
+}
 
+/* A call of the current task, with the state @ts, returns @ret. */
+__noinline int call_ended(struct task_state *ts, s64 ret)
+{
+	struct pt_regs *regs = regs_of(bpf_get_current_task_btf());
+	s32 nr = call_of(regs);
+	bool listed;
+
+	if (!ts)
+		return 0;
 	/* A call that has done nothing yet, or one that a filter has refused before it began. */
 	if (ts->where == IN_USER || (!CALLS_ANNOUNCED && ts->where == IN_FLIGHT))
-		call_begin(ts, task, nr);
+		call_begin(ts, nr);
 	else if (RSS_HAS_CACHE)
-		cache_settle(ts, task);
+		cache_settle(ts, bpf_get_current_task_btf());
 	if (nr < 0 && ts->where == IN_SYSCALL)
 		nr = ts->nr; /* sigreturn: its registers are those of before the signal */
-	if (nr >= 0 && nr < WIRE_SYSCALLS && !ts->newborn)
-		listed = config.memcalls[nr & (WIRE_SYSCALLS - 1)];
+	listed = !ts->newborn && arguments_of(nr);
 	ts->newborn = 0;
 	ts->where = IN_SYSCALL;
 	ts->nr = nr;
@@ -166,25 +155,65 @@ static __always_inline void call_ended(struct task_struct *task, struct task_sta
 		ts->stack = call_stack(ts, regs);
 	/* User faults only of a task that was attached to in the middle of this call: all others are sent as a call begins. */
 	if (ts->pending & (PENDING_FAULT | PENDING_RUN | PENDING_KERNEL))
-		pending_send(ts, task->maj_flt, false);
-	extras_send(ts, nr, regs);
+		pending_send(ts, TASK_WORD(ts, maj_flt), false);
+	extras_send(ts, regs, nr);
 	if (listed || is_changed(ts))
-		call_send(ts, task, nr, listed ? (listed - 1) & 7 : 6, ret, regs);
+		call_send(ts, regs, nr, ret);
 	ts->executed = 0;
 	ts->stack = 0;
 	ts->where = IN_USER;
+	return 0;
+}
+
+/* Whether a call may have something to it that takes more than a row: it is what call_ended() looks at. */
+static __always_inline bool call_is_special(struct task_state *ts, struct pt_regs *regs, s32 nr, long ret)
+{
+	struct wire_pages *own = &ts->own;
+	u8 usual = ts->where == IN_SYSCALL ? PENDING_BATCH | PENDING_OWN : PENDING_BATCH;
+
+	return RSS_HAS_CACHE || config.stacks || nr < 0 || ts->pending & ~usual || !ts->opened || ts->newborn ||
+	       ts->executed || own->rss[0] || own->rss[1] || own->rss[2] || own->rss[3] || nr == config.nr_execve ||
+	       nr == config.nr_execveat || nr == config.nr_prctl ||
+	       (nr == config.nr_write && (s32)SYSCALL_ARG0(regs) == -1) || maps_file(nr, regs, ret);
+}
+
+/* The same for what most calls are: one that is no row, or one that has left RSS alone. False: it is none of these. */
+static __always_inline bool call_ended_plainly(struct task_state *ts, struct pt_regs *regs, long ret)
+{
+	s32 nr = call_of(regs);
+	u32 listed = arguments_of(nr);
+
+	if (call_is_special(ts, regs, nr, ret) || (!listed && ts->own.virt))
+		return false;
+	if (listed && !call_keep(ts, nr, (listed - 1) & 7, ret, regs))
+		return false;
+	ts->own.virt = 0;
+	ts->pending &= ~PENDING_OWN;
+	ts->where = IN_USER;
+	ts->released = 0;
+	return true;
 }
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(on_sys_exit, struct pt_regs *regs, long ret)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *ts = may_have_state(task) ? task_find(task) : NULL;
+	u64 task = task_now();
+	struct task_state *ts = desk_find(task);
 
-	if (!ts || !ts->mm)
+	if (shared.stopped)
 		return 0;
-	busy_set(ts, 1);
-	call_ended(task, ts, regs, ret);
-	busy_set(ts, 0);
+	if (ts && ts->mm) {
+		busy_set(ts, 1);
+		if (!call_ended_plainly(ts, regs, ret))
+			call_ended(ts, ret);
+		busy_set(ts, 0);
+	} else if (may_have_storage(task)) {
+		ts = storage_now();
+		if (!ts || !ts->mm)
+			return 0;
+		busy_set(ts, 1);
+		call_ended(ts, ret);
+		busy_set(ts, 0);
+	}
 	return 0;
 }

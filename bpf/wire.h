@@ -115,7 +115,7 @@ struct wire_whole_row {
 	u64 addr, len, count; /* as of a wire_change */
 };
 
-#define WIRE_BATCH_BYTES 1024
+#define WIRE_BATCH_BYTES 512
 
 /* Head's cause and ts_ns mean nothing. */
 struct wire_batch {
@@ -280,6 +280,8 @@ struct wire_config {
 	u32 places;	   /* in the array of what is live: a power of two */
 	u32 vma_iterator;  /* the kernel has one of mappings for programs: WIRE_CALL_VMA_* */
 	u32 word_type; /* BTF id of a struct timespec64, as which memory is read; 0: without WIRE_CALL_RDONLY_CAST */
+	u32 current_known;    /* the next is */
+	s64 current_distance; /* bytes from a CPU's run queue to its pointer to the current task */
 	s32 nr_write, nr_prctl, nr_execve, nr_execveat, nr_mmap, nr_munmap, nr_brk, nr_mremap;
 	u8 memcalls[WIRE_SYSCALLS]; /* not 0: each call is a row; 1 + how many arguments it has */
 };
@@ -289,6 +291,8 @@ struct wire_config {
 #define WIRE_FOUND_LOCK_PATH  4u  /* mmap_lock tracepoints carry the path of a memory cgroup */
 #define WIRE_FOUND_EXIT_GROUP 8u  /* sched_process_exit says whether the process ends */
 #define WIRE_FOUND_ANNOUNCED  16u /* calls must be seen as they begin: their registers do not tell all */
+#define WIRE_FOUND_CURRENT    32u /* where the current task of each CPU is */
+#define WIRE_FOUND_LOADS      64u /* memory of the kernel is read by loads */
 
 enum wire_rss { WIRE_RSS_PERCPU, WIRE_RSS_ATOMIC, WIRE_RSS_CACHED };
 

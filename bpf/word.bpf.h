@@ -28,6 +28,16 @@ static __always_inline s32 half_word_at(u64 at)
 /* The member @field, of 8 bytes, of @object, a pointer to a structure of the kernel's. */
 #define WORD_OF(object, field) word_at((u64)(object) + bpf_core_field_offset((object)->field))
 
+/* The address of the current task. */
+static __always_inline u64 task_now(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	if (!current_pointer)
+		return bpf_get_current_task();
+	return word_at(current_pointer + percpu_offset[cpu & (WIRE_CPUS - 1)]);
+}
+
 /* The address of @task's mm. Read as a word: for each pointer that is loaded through another one the verifier of newer kernels
  * searches all types, at half a millisecond. */
 static __always_inline u64 mm_of(struct task_struct *task)
@@ -35,11 +45,26 @@ static __always_inline u64 mm_of(struct task_struct *task)
 	return WORD_OF(task, mm);
 }
 
-/* Whether @task may have state. Of most tasks no map has any; to ask for it first is a gain where a program runs for all that they
- * do, and nothing is lost where there is state. */
-static __always_inline bool may_have_state(struct task_struct *task)
+/* The member @field, of 8 bytes, of the task whose state @ts is. */
+#define TASK_WORD(ts, field) word_at((ts)->task + bpf_core_field_offset(struct task_struct, field))
+
+/* Whether the task at the address @task may have state in its storage. Most tasks have none in any map's, and to ask for it calls a
+ * helper. */
+static __always_inline bool may_have_storage(u64 task)
 {
-	return WORD_OF(task, bpf_storage) != 0;
+	return WORD_OF((struct task_struct *)task, bpf_storage) != 0;
+}
+
+/* PF_* of the task at the address @task. */
+static __always_inline u32 flags_of(u64 task)
+{
+	return half_word_at(task + bpf_core_field_offset(struct task_struct, flags));
+}
+
+/* Where the registers of @task lie with which it entered the kernel. */
+static __always_inline u64 regs_at(struct task_struct *task)
+{
+	return WORD_OF(task, stack) + regs_offset;
 }
 
 #endif

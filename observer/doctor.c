@@ -135,6 +135,10 @@ static void mechanisms_print(const struct bpf_kernel_side *side)
 	printf("     %-20s %s\n", "calls are known by",
 	       found & WIRE_FOUND_ANNOUNCED ? "sys_enter and sys_exit"
 					    : "the registers that a thread came with, and sys_exit");
+	printf("     %-20s %s\n", "the kernel is read",
+	       !(found & WIRE_FOUND_LOADS)    ? "by calls (before Linux 6.2): each event costs more"
+	       : (found & WIRE_FOUND_CURRENT) ? "by loads, the current task too"
+					      : "by loads, but for the current task: each event costs more");
 	printf("     %-20s %s\n", "mappings at exec",
 	       found & WIRE_FOUND_VMA_ITER ? "by the kernel's iterator"
 	       : found & WIRE_FOUND_MAPLE  ? "by walking the maple tree (the kernel has no iterator for programs)"

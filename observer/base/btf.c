@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <linux/btf.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* Type information that is read. Types are numbered from 1 in the order in which they lie there. */
@@ -66,7 +65,7 @@ int btf_want(struct btf_wants *wants, uint32_t kind, const char *name, size_t le
 	copy = strndup(name, len);
 	if (!copy)
 		return -ENOMEM;
-	wants->list[wants->count++] = (struct btf_want){ copy, len, kind, 0, *bucket - 1 };
+	wants->list[wants->count++] = (struct btf_want){ .name = copy, .len = len, .kind = kind, .next = *bucket - 1 };
 	*bucket = (int)wants->count;
 	return 0;
 }
@@ -76,6 +75,16 @@ uint32_t btf_wanted(const struct btf_wants *wants, uint32_t kind, const char *na
 	int i = want_find(wants, kind, name, strlen(name));
 
 	return i < 0 ? 0 : wants->list[i].number;
+}
+
+bool btf_wanted_offset(const struct btf_wants *wants, const char *name, uint32_t *ret_offset)
+{
+	int i = want_find(wants, BTF_KIND_VAR, name, strlen(name));
+
+	if (i < 0 || !wants->list[i].placed)
+		return false;
+	*ret_offset = wants->list[i].offset;
+	return true;
 }
 
 void btf_wants_free(struct btf_wants *wants)
@@ -128,7 +137,8 @@ static size_t tail_size(const struct btf_type *type)
 /* Whether the name of a type of that kind may be wanted: most others' need not be read. */
 static bool kind_is_sought(uint32_t kind)
 {
-	return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_FUNC;
+	return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION || kind == BTF_KIND_TYPEDEF || kind == BTF_KIND_FUNC ||
+	       kind == BTF_KIND_VAR;
 }
 
 static int view_open(struct btf_view *view, const void *data, size_t size)
@@ -201,6 +211,25 @@ static void type_seek(struct btf_copy *copy, struct btf_wants *wants, const stru
 	type_take(copy, number);
 }
 
+/* Takes notice of where the wanted variables lie that are in the section whose @count members are at @at. A section comes after what is in
+ * it. */
+static void section_seek(struct btf_wants *wants, const char *at, size_t count)
+{
+	struct btf_var_secinfo member;
+
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&member, at + i * sizeof(member), sizeof(member));
+		for (unsigned int j = 0; j < wants->count; j++) {
+			struct btf_want *want = &wants->list[j];
+
+			if (want->kind != BTF_KIND_VAR || !want->number || want->number != member.type)
+				continue;
+			want->offset = member.offset;
+			want->placed = true;
+		}
+	}
+}
+
 /* Goes through all types, and queues those that are wanted. */
 static int types_find(struct btf_view *view, struct btf_wants *wants, struct btf_copy *copy)
 {
@@ -221,6 +250,9 @@ static int types_find(struct btf_view *view, struct btf_wants *wants, struct btf
 		view->places[view->count++] = place;
 		place += (uint32_t)(sizeof(type) + tail);
 		type_seek(copy, wants, &type, view->count - 1);
+		if (BTF_INFO_KIND(type.info) == BTF_KIND_DATASEC)
+			section_seek(wants, view->types + view->places[view->count - 1] + sizeof(type),
+				     BTF_INFO_VLEN(type.info));
 	}
 	return 0;
 }

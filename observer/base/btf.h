@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ struct btf_want {
 	size_t len;
 	uint32_t kind;	 /* BTF_KIND_* */
 	uint32_t number; /* the first such type's, 0: there is none */
+	uint32_t offset; /* of a variable in its section, in bytes */
+	bool placed;	 /* whether that is known */
 	int next;	 /* of the same bucket; -1: none */
 };
 
@@ -32,6 +35,9 @@ int btf_want(struct btf_wants *wants, uint32_t kind, const char *name, size_t le
 
 /* The number of the wanted type of @kind and @name in the type information that was cut; 0 where it has none such. */
 uint32_t btf_wanted(const struct btf_wants *wants, uint32_t kind, const char *name);
+
+/* Whether the type information that was cut tells where the wanted variable @name lies in its section: *@ret_offset, in bytes. */
+bool btf_wanted_offset(const struct btf_wants *wants, const char *name, uint32_t *ret_offset);
 
 /* Finds the wanted types in the type information of @size bytes at @data, and adds type information to @out that has the
  * structs, unions and typedefs among them, all of one name, with other numbers. 0; -EBADMSG where @data is none, -ENOMEM. */

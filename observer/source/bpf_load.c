@@ -128,6 +128,7 @@ static int object_configure(struct bpf_loaded *loaded, const struct bpf_kernel_c
 	config->vma_iterator = bpf_types_function(types, WIRE_CALL_VMA_NEW) != 0;
 	if (bpf_types_function(types, WIRE_CALL_RDONLY_CAST))
 		config->word_type = bpf_types_struct(types, "timespec64");
+	config->current_known = config->word_type && bpf_types_current(types, &config->current_distance);
 	slots = (size_t)cpus * WIRE_MEMBERS * sizeof(int32_t);
 	loaded->mm_size = bpf_map__value_size(mms) + slots;
 	config->places = WIRE_MMS;

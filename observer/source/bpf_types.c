@@ -34,6 +34,9 @@ static const char *const functions[] = {
 	[WIRE_CALL_RDONLY_CAST - WIRE_CALL_FIRST] = "bpf_rdonly_cast",
 };
 
+/* Variables of each CPU. From 6.2 to 6.14 the second one has the pointer to the current task at its beginning. */
+static const char *const variables[] = { "current_task", "pcpu_hot", "runqueues" };
+
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(*functions))
 
 /* What the program in @section attaches to, with the name of the type in @name; NULL where it needs none. */
@@ -92,6 +95,8 @@ static int types_want(struct btf_wants *wants, const struct bpf_object *object)
 	}
 	for (size_t i = 0; i < FUNCTION_COUNT && !err; i++)
 		err = btf_want(wants, BTF_KIND_FUNC, functions[i], strlen(functions[i]));
+	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables) && !err; i++)
+		err = btf_want(wants, BTF_KIND_VAR, variables[i], strlen(variables[i]));
 	return err;
 }
 
@@ -179,6 +184,19 @@ uint32_t bpf_types_function(const struct bpf_types *types, int32_t call)
 uint32_t bpf_types_struct(const struct bpf_types *types, const char *name)
 {
 	return btf_wanted(&types->wants, BTF_KIND_STRUCT, name);
+}
+
+bool bpf_types_current(const struct bpf_types *types, int64_t *ret_distance)
+{
+	uint32_t current, queue;
+
+	if (!btf_wanted_offset(&types->wants, "current_task", &current) &&
+	    !btf_wanted_offset(&types->wants, "pcpu_hot", &current))
+		return false;
+	if (!btf_wanted_offset(&types->wants, "runqueues", &queue))
+		return false;
+	*ret_distance = (int64_t)current - (int64_t)queue;
+	return true;
 }
 
 void bpf_types_close(struct bpf_types *types)

@@ -6,6 +6,7 @@
 
 #include "base/btf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct bpf_object;
@@ -32,6 +33,10 @@ uint32_t bpf_types_function(const struct bpf_types *types, int32_t call);
 
 /* The number of the kernel's struct @name, which the programs name too. 0: it lacks that. */
 uint32_t bpf_types_struct(const struct bpf_types *types, const char *name);
+
+/* Where the kernel keeps its pointer to the current task of each CPU, seen from its run queue of that CPU: *@ret_distance, in bytes. False:
+ * not known. Source: the section of per-CPU variables in its types. */
+bool bpf_types_current(const struct bpf_types *types, int64_t *ret_distance);
 
 /* Gives the file back. */
 void bpf_types_close(struct bpf_types *types);

@@ -134,6 +134,9 @@ def doctor(t):
     t.equal(done.rc, 0, "doctor ends with 0 where a source works", done)
     t.none([name for name in ("bpf", "ptrace") if name not in done.out], "it speaks of each source", done.out)
     if os.geteuid() == 0:
+        release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+        read = "by calls" if release < (6, 2) else "by loads, the current task too" if os.uname().machine == "x86_64" else "by loads"
+        t.ok(re.search(rf"the kernel is read +{read}", done.out), "it says how the programs read the kernel", done.out)
         weak = run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", HEAPTRACE, "doctor"])
         t.ok("bpf" in weak.out + weak.err and weak.rc in (0, 125), "without rights it says what is missing", weak)
         t.ok(re.search(r"CAP_|root|sudo", weak.out + weak.err), "and how to mend it", weak)

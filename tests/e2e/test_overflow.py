@@ -176,6 +176,31 @@ def more_mms_than_places(t, source):
 
 
 @case("syscalls", sources=("bpf",))
+def more_tasks_than_desks(t, source):
+    """More threads at once than the kernel side has quick places for, launched and attached to: each is watched like any other."""
+    crowd = [prog("crowd"), "3000"]  # 1024 is room for
+    with Observer(source, "--stacks", "none", "--", *crowd) as observer:
+        observer.until("ready")
+        observer.say("")
+        rc, out, err = observer.finish()
+    launched = harness.Run(rc, out, err, observer.path)
+    with Process(crowd) as process:
+        process.until("ready")
+        with Observer(source, "--stacks", "none", "-p", str(process.pid)) as observer:
+            observer.attached()
+            process.say("")
+            rc, out, err = observer.finish()
+    attached = harness.Run(rc, out, err, observer.path)
+    for name, done in (("launched", launched), ("attached", attached)):
+        if not t.balanced(done, name, coalesced=True):
+            continue
+        causes = {line["cause"] for ledger in done.books.ledgers.values() for line in ledger["by_cause"]}
+        t.equal("actor" in causes or "unknown" in causes, False, f"{name}: none is taken for somebody else", causes)
+        t.ok(counts_of(done).get("munmap", 0) >= 3000, f"{name}: each is seen to unmap its page", counts_of(done))
+        t.equal(done.books.end["lost_events"], 0, f"{name}: none is lost")
+
+
+@case("syscalls", sources=("bpf",))
 def ends_that_nobody_reads(t, source):
     """Processes by the thousand begin and end while the observer is stopped, until there is no room for sums either: each has its
     ledger, and that of their parent, which grows and lives on, has all that it did."""

@@ -19,7 +19,7 @@
 static struct btf *whole_make(void)
 {
 	struct btf *btf = btf__new_empty();
-	int number, chars, list, inner, outer, other, alias, mode, function;
+	int number, chars, list, inner, outer, other, alias, mode, function, first, second;
 
 	assert_non_null(btf);
 	number = btf__add_int(btf, "unsigned int", 4, 0);
@@ -42,6 +42,12 @@ static struct btf *whole_make(void)
 	btf__add_func_param(btf, "it", list);
 	assert_true(outer > 0);
 	assert_true(btf__add_func(btf, "walk", BTF_FUNC_GLOBAL, function) > 0);
+	first = btf__add_var(btf, "first", BTF_VAR_STATIC, number);
+	second = btf__add_var(btf, "second", BTF_VAR_GLOBAL_ALLOCATED, number);
+	assert_true(btf__add_var(btf, "nowhere", BTF_VAR_GLOBAL_ALLOCATED, number) > 0);
+	assert_true(btf__add_datasec(btf, ".data..percpu", 128) > 0);
+	assert_int_equal(btf__add_datasec_var_info(btf, first, 0, 4), 0);
+	assert_int_equal(btf__add_datasec_var_info(btf, second, 100, 4), 0);
 	assert_true(btf__add_struct(btf, "outer", 4) > 0); /* another of the same name */
 	return btf;
 }
@@ -124,6 +130,33 @@ static void what_is_wanted_is_there(void **state)
 	btf__free(whole);
 }
 
+static void variables_have_their_places(void **state)
+{
+	struct btf *whole = whole_make();
+	struct btf_wants wants = { 0 };
+	uint32_t size, offset = 1;
+	const void *data;
+
+	(void)state;
+	want(&wants, BTF_KIND_VAR, "first");
+	want(&wants, BTF_KIND_VAR, "second");
+	want(&wants, BTF_KIND_VAR, "nowhere");
+	want(&wants, BTF_KIND_VAR, "third");
+	data = btf__raw_data(whole, &size);
+	btf__free(cut_parse(&wants, data, size));
+	assert_true(btf_wanted_offset(&wants, "first", &offset));
+	assert_int_equal(offset, 0);
+	assert_true(btf_wanted_offset(&wants, "second", &offset));
+	assert_int_equal(offset, 100);
+	assert_int_equal(btf_wanted(&wants, BTF_KIND_VAR, "second"),
+			 btf__find_by_name_kind(whole, "second", BTF_KIND_VAR));
+	assert_false(btf_wanted_offset(&wants, "nowhere", &offset));
+	assert_false(btf_wanted_offset(&wants, "third", &offset));
+	assert_false(btf_wanted_offset(&wants, "never wanted", &offset));
+	btf_wants_free(&wants);
+	btf__free(whole);
+}
+
 /* No byte that is wrong, and no end that comes early, may be followed out of the data: for the sanitised build. */
 static void damage_is_noticed(void **state)
 {
@@ -136,6 +169,7 @@ static void damage_is_noticed(void **state)
 
 	(void)state;
 	want(&wants, BTF_KIND_STRUCT, "outer");
+	want(&wants, BTF_KIND_VAR, "second");
 	data = btf__raw_data(whole, &size);
 	for (uint32_t len = 0; len < size; len++) {
 		copy = malloc(len ? len : 1);
@@ -196,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_wanted_is_there),
+		cmocka_unit_test(variables_have_their_places),
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(kernel_is_the_same),
 	};
