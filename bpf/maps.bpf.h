@@ -18,12 +18,14 @@ u64 current_pointer;
 /* A run of faults of one kind on contiguous pages, and what they did. */
 struct run {
 	u64 start, end; /* bytes */
+	u64 first,
+		last; /* pages of the lowest fault and of the highest: what one fills may reach further. 0: kernel mode */
 	u64 ts_ns;
 	u64 count;
 	struct wire_pages delta;
 	u64 stack; /* id */
 	u32 cause;
-	u32 pad;
+	u32 batches; /* each has filled pages of a file around itself */
 };
 
 /* The code that took the last fault whose stack was walked. */

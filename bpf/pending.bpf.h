@@ -41,6 +41,8 @@ __noinline int run_flush(struct task_state *ts, struct wire_mm *state, struct ru
 	row->delta = run->delta;
 	row->addr = run->start;
 	row->len = run->end - run->start;
+	row->args[WIRE_FAULT_FIRST] = run->first;
+	row->args[WIRE_FAULT_LAST] = run->last;
 	row->count = run->count;
 	row->ts_ns = run->ts_ns;
 	row->order = ts->order;
@@ -49,13 +51,20 @@ __noinline int run_flush(struct task_state *ts, struct wire_mm *state, struct ru
 	return row_keep(ts, state, row);
 }
 
-/* Pages that one fault filled: a huge page, a batch around a file fault, else one. */
+#define AROUND_BYTES (64u << 10) /* mm/memory.c: fault_around_bytes */
+
+/* Pages that one fault filled: a huge page, a batch of a file's around the one, else one. They are aligned; that a batch does not reach
+ * beyond its mapping is seen to by the reader, who knows that. */
 static __always_inline void fault_extent(struct run *fault)
 {
 	const s64 *rss = fault->delta.rss;
-	s64 gained = not_below_zero(rss[WIRE_FILE]) + not_below_zero(rss[WIRE_ANON]) + not_below_zero(rss[WIRE_SHMEM]);
-	u64 bytes = pow2_at_least(gained) << config.page_shift;
+	s64 of_file = not_below_zero(rss[WIRE_FILE]) + not_below_zero(rss[WIRE_SHMEM]);
+	u64 bytes = pow2_at_least(of_file + not_below_zero(rss[WIRE_ANON])) << config.page_shift;
 
+	fault->batches = of_file > 1;
+	if (fault->batches && bytes < AROUND_BYTES)
+		bytes = AROUND_BYTES;
+	fault->first = fault->last = fault->start;
 	fault->start &= ~(bytes - 1);
 	fault->end = fault->start + bytes;
 }
@@ -93,7 +102,8 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 	ts->maj_flt = maj_flt;
 	fault_extent(fault);
 	if (!(ts->pending & PENDING_RUN) || run->cause != fault->cause || run->stack != fault->stack ||
-	    fault->start > run->end || fault->end < run->start || fault->ts_ns - run->ts_ns > RUN_MAX_NS) {
+	    run->batches != fault->batches || fault->start > run->end || fault->end < run->start ||
+	    fault->ts_ns - run->ts_ns > RUN_MAX_NS) {
 		run_begin(ts);
 		return;
 	}
@@ -101,6 +111,10 @@ static __always_inline void fault_settle(struct task_state *ts, u64 maj_flt)
 		run->start = fault->start;
 	if (fault->end > run->end)
 		run->end = fault->end;
+	if (fault->first < run->first)
+		run->first = fault->first;
+	if (fault->last > run->last)
+		run->last = fault->last;
 	run->count++;
 	pages_add(&run->delta, &fault->delta);
 }

@@ -115,6 +115,10 @@ struct wire_whole_row {
 	u64 addr, len, count; /* as of a wire_change */
 };
 
+/* In the arguments of a row of faults of a user: the pages of the lowest one and of the highest. */
+#define WIRE_FAULT_FIRST 0
+#define WIRE_FAULT_LAST	 1
+
 #define WIRE_BATCH_BYTES 512
 
 /* Head's cause and ts_ns mean nothing. */

@@ -76,6 +76,7 @@ struct event_change {
 	bool has_ret;		    /* false for coalesced rows, and for syscalls that never returned */
 	const char *text;	    /* a string argument: the path of execve, of a mapped file; else NULL */
 	uint64_t addr, len;	    /* a fault run's range; 0, 0 where there is none */
+	uint64_t first, last;	    /* a fault run's lowest and highest page that faulted; 0, 0 where not known */
 	uint64_t count;		    /* 1 for a syscall; faults in a run; instances of a coalesced row */
 	uint64_t folded;	    /* rows coalesced into this one by the kernel side, else 0 */
 	uint64_t order;		    /* ascending in the order in which the mm's mappings changed; 0 = unknown */

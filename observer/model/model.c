@@ -167,6 +167,7 @@ static int feed_close(struct model *model, const struct event *event)
 static int feed_change(struct model *model, const struct event *event)
 {
 	struct mm *mm = mm_find(model, event->mm);
+	struct event clipped;
 	struct region region;
 	int err;
 
@@ -174,6 +175,11 @@ static int feed_change(struct model *model, const struct event *event)
 	model->lost_stacks += event->change.stack_lost;
 	if (!mm)
 		return emit_event(model, event, NULL, NULL);
+	if (event->change.first) {
+		clipped = *event;
+		vmap_clip(mm->vmap, &clipped.change);
+		event = &clipped;
+	}
 	err = ledger_add(mm->ledger, event);
 	if (!err)
 		err = vmap_apply(mm->vmap, event->tid, &event->change, &region);

@@ -339,6 +339,34 @@ int vmap_seed(struct vmap *vmap, const struct event_vma *vma)
 	return vmap->keep_past ? apply_in_past(vmap, &op, &region) : apply_now(vmap, &op, &region);
 }
 
+/* The piece of a file, or of shared memory, that @addr lies in; NULL where it lies in none. */
+static const struct piece *file_piece_at(const struct vmap *vmap, uint64_t addr)
+{
+	const struct piece *piece = tree_find(vmap->space.root, addr);
+
+	return piece && (piece->file || piece->flags & PIECE_SHARED) && piece->start <= addr ? piece : NULL;
+}
+
+void vmap_clip(const struct vmap *vmap, struct event_change *change)
+{
+	uint64_t start = change->addr, end = start + change->len;
+	const struct piece *piece;
+
+	if (change->cause != CAUSE_FAULT || change->first < start || change->last >= end ||
+	    change->first > change->last)
+		return;
+	piece = file_piece_at(vmap, change->first);
+	if (piece && piece->start > start) {
+		change->addr = piece->start;
+		if (change->first == change->last)
+			end += piece->start - start;
+	}
+	piece = file_piece_at(vmap, change->last);
+	if (piece && piece->end < end)
+		end = piece->end;
+	change->len = end - change->addr;
+}
+
 void vmap_find(struct vmap *vmap, uint64_t addr, uint64_t len, struct region *ret_region)
 {
 	uint64_t end = addr + len < addr ? UINT64_MAX : addr + len;

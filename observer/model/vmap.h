@@ -35,6 +35,11 @@ int vmap_seed(struct vmap *vmap, const struct event_vma *vma);
  * anything else. The path in @ret_region is valid until the next call. 0 or -ENOMEM. */
 int vmap_apply(struct vmap *vmap, int32_t tid, const struct event_change *change, struct region *ret_region);
 
+/* Cuts the range of @change, a run of faults, to the mappings of files that its lowest and its highest one are in, as what a fault fills
+ * around itself lies in its mapping: a batch of pages is aligned, or begins with the mapping and is as long (Linux, mm/memory.c,
+ * do_fault_around). A range whose faults are not known stays as it is. */
+void vmap_clip(const struct vmap *vmap, struct event_change *change);
+
 /* Names what is at [@addr, @addr + @len), cut to the mapping that @addr lies in. */
 void vmap_find(struct vmap *vmap, uint64_t addr, uint64_t len, struct region *ret_region);
 

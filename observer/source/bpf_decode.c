@@ -147,6 +147,15 @@ static void call_take(struct bpf_decode *decode, const struct wire_row *row, con
 	change->has_ret = is_call && row->returned;
 }
 
+/* What only a run of a user's faults has, of @count words at @args. */
+static void faults_take(struct event_change *change, const uint64_t *args, unsigned int count)
+{
+	bool known = change->cause == CAUSE_FAULT && count > WIRE_FAULT_LAST;
+
+	change->first = known ? args[WIRE_FAULT_FIRST] : 0;
+	change->last = known ? args[WIRE_FAULT_LAST] : 0;
+}
+
 int bpf_decode_settle(struct bpf_decode *decode)
 {
 	if (!decode->holds)
@@ -199,6 +208,7 @@ static int row_decode(struct bpf_decode *decode, const struct wire_row *row, con
 	change->order = row->order;
 	change->folded = 0;
 	call_take(decode, row, args, count, call, event);
+	faults_take(change, args, count);
 	stack_take(decode, row->stack, change);
 	if (row->cause == WIRE_ACTOR || row->cause == WIRE_RECLAIM)
 		return actor_hold(decode, event);

@@ -3,6 +3,7 @@
 """What can be done to mappings, step by step: the rows of each step are exactly those named here, with their effects."""
 
 import os
+import sys
 
 import books
 import harness
@@ -240,6 +241,18 @@ def addresses_of_faults(t, source):
     runs = [row for row in touched if row["cause"] == "fault" and row["anon"]]
     t.equal((min(row["args"]["addr"] for row in runs), sum(row["args"]["len"] for row in runs)), (mapped, 256 * PAGE),
             "the runs of faults cover the range that was touched", *runs)
+
+
+@case("syscalls", "faults", sources=("bpf",))
+def pages_around_a_fault(t, source):
+    """A fault on a file brings pages around it too: the range of a run is where they are, in the mapping that faulted."""
+    done = observe(source, [sys.executable, "-c", "import json"])
+    runs = [row for row in done.books.rows if row["cause"] == "fault" and row["file"] > PAGE]
+    t.ok(len(runs) > 10, "faults bring more than a page", len(runs))
+    t.none([row for row in runs if row["region"]["kind"] != "file"], "what they bring is of files")
+    t.none([row for row in runs if (row["args"]["addr"], row["args"]["addr"] + row["args"]["len"]) !=
+            (row["region"]["start"], row["region"]["end"])], "a run lies in one mapping")
+    t.none([row for row in runs if row["args"]["len"] < row["file"]], "and has room for what it brought")
 
 
 if __name__ == "__main__":

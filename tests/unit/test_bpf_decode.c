@@ -142,6 +142,8 @@ static void a_batch_is_its_rows_in_order(void **state)
 	row->call.args[1] = 2 * PAGE;
 	row = batch_row(&batch, sizeof(*row), WIRE_FAULT_MINOR, -1);
 	row->rss[WIRE_ANON] = 3;
+	row->call.args[WIRE_FAULT_FIRST] = 0x6000;
+	row->call.args[WIRE_FAULT_LAST] = 0x7000;
 	row->addr = 0x5000;
 	row->len = 3 * PAGE;
 	row->count = 3;
@@ -166,7 +168,11 @@ static void a_batch_is_its_rows_in_order(void **state)
 	assert_int_equal(events[1].change.delta.anon, 3 * PAGE);
 	assert_int_equal(events[1].change.addr, 0x5000);
 	assert_int_equal(events[1].change.len, 3 * PAGE);
+	assert_int_equal(events[1].change.first, 0x6000);
+	assert_int_equal(events[1].change.last, 0x7000);
+	assert_int_equal(events[1].change.args[0], 0);
 	assert_int_equal(events[1].change.count, 3);
+	assert_int_equal(events[2].change.first, 0);
 	assert_string_equal(seen.name[2], "getpid");
 	assert_int_equal(events[2].change.args[0], 0);
 }

@@ -283,6 +283,45 @@ static void test_arena_at_attach(void **state)
 	vmap_free(vmap);
 }
 
+static void clipped(struct vmap *vmap, const uint64_t run[4], uint64_t start, uint64_t end)
+{
+	struct event_change change = { .cause = CAUSE_FAULT,
+				       .addr = pages(run[0]),
+				       .len = pages(run[1] - run[0]),
+				       .first = pages(run[2]),
+				       .last = pages(run[3]) };
+
+	vmap_clip(vmap, &change);
+	assert_int_equal(change.addr, pages(start));
+	assert_int_equal(change.addr + change.len, pages(end));
+}
+
+/* What a fault brings around itself is in the mapping that it is on: anonymous memory, which may be in several pieces here and one there,
+ * is left alone. */
+static void test_clip(void **state)
+{
+	struct event_change file = ROW("mmap", pages(20), 0, pages(11), PROT_READ, MAP_PRIVATE, 3, 0);
+	struct event_change anon = ROW("mmap", pages(31), 0, pages(10), RW, PRIVATE_ANON, -1ULL, 0);
+	struct event_change call = ROW("munmap", 0, pages(16), pages(16));
+
+	apply(*state, &file, NULL);
+	apply(*state, &anon, NULL);
+	clipped(*state, (uint64_t[]){ 16, 32, 22, 22 }, 20,
+		31); /* as long, from where the mapping begins, to its end */
+	clipped(*state, (uint64_t[]){ 16, 24, 22, 22 }, 20, 28);
+	clipped(*state, (uint64_t[]){ 16, 32, 22, 30 }, 20, 31);
+	clipped(*state, (uint64_t[]){ 24, 28, 25, 26 }, 24, 28);
+	clipped(*state, (uint64_t[]){ 24, 40, 30, 33 }, 24, 40); /* the last one is on other memory */
+	clipped(*state, (uint64_t[]){ 16, 48, 33, 33 }, 16, 48);
+	clipped(*state, (uint64_t[]){ 48, 64, 50, 50 }, 48, 64); /* nothing is mapped there */
+	clipped(*state, (uint64_t[]){ 16, 32, 0, 0 }, 16, 32);	 /* not known */
+	clipped(*state, (uint64_t[]){ 16, 32, 30, 22 }, 16, 32); /* not to be believed */
+	clipped(*state, (uint64_t[]){ 16, 32, 22, 32 }, 16, 32);
+	vmap_clip(*state, &call);
+	assert_int_equal(call.args[0], pages(16));
+	assert_int_equal(call.addr, 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -299,6 +338,7 @@ int main(void)
 		CASE(test_arena),
 		CASE(test_no_arena),
 		CASE(test_arena_at_attach),
+		CASE(test_clip),
 	};
 
 	return cmocka_run_group_tests_name("vmap_region", tests, NULL, NULL);
