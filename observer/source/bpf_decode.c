@@ -2,6 +2,7 @@
 #include "source/bpf_decode.h"
 
 #include "source/bpf_calls.h"
+#include "source/bpf_cause.h"
 #include "source/bpf_paths.h"
 
 #include <errno.h>
@@ -97,40 +98,6 @@ static const struct bpf_call *row_call(struct bpf_decode *decode, uint32_t cause
 	return nr < 0 && cause != WIRE_SYSCALL ? NULL : bpf_call_find(&decode->calls, nr);
 }
 
-/* Cause and name by what the programs say. For WIRE_ACTOR a thread of the kernel is called by its own name,
- * @comm, which outlives the delivery. */
-static void change_name(struct event_change *change, uint32_t cause, const char *comm, const struct bpf_call *call)
-{
-	static const struct {
-		enum cause cause;
-		const char *name;
-	} known[] = {
-		[WIRE_SYSCALL] = { CAUSE_SYSCALL, NULL },
-		[WIRE_FAULT_MINOR] = { CAUSE_FAULT, "minor" },
-		[WIRE_FAULT_MAJOR] = { CAUSE_FAULT, "major" },
-		[WIRE_FAULT_STACK] = { CAUSE_FAULT, "stack" },
-		[WIRE_KERNEL_FAULT] = { CAUSE_KERNEL_FAULT, "signal" },
-		[WIRE_EXIT_FAULT] = { CAUSE_KERNEL_FAULT, "exit" },
-		[WIRE_ACTOR] = { CAUSE_KERNEL, NULL },
-		[WIRE_RECLAIM] = { CAUSE_KERNEL, "reclaim" },
-		[WIRE_IN_FLIGHT] = { CAUSE_KERNEL, "in flight at attach" },
-		[WIRE_UNKNOWN] = { CAUSE_KERNEL, "unattributed" },
-		[WIRE_TEARDOWN] = { CAUSE_EXIT, "exit" },
-		[WIRE_COALESCED] = { CAUSE_KERNEL, "coalesced" },
-	};
-
-	if (cause >= sizeof(known) / sizeof(*known))
-		cause = WIRE_UNKNOWN;
-	change->attributed = cause != WIRE_UNKNOWN;
-	change->cause = known[cause].cause;
-	change->name = known[cause].name;
-	change->call = call && cause == WIRE_SYSCALL ? call->call : NULL;
-	if (call && (cause == WIRE_SYSCALL || cause == WIRE_KERNEL_FAULT || cause == WIRE_ACTOR))
-		change->name = call->name;
-	else if (cause == WIRE_ACTOR)
-		change->name = comm;
-}
-
 /* What only a call has: the arguments that it takes, of @count at @args, the path of its file, its result. */
 static void call_take(struct bpf_decode *decode, const struct wire_row *row, const uint64_t *args, unsigned int count,
 		      const struct bpf_call *call, struct event *event)
@@ -204,7 +171,7 @@ static int row_decode(struct bpf_decode *decode, const struct wire_row *row, con
 	const struct bpf_call *call = row_call(decode, row->cause, row->nr);
 
 	event->ts_ns = row->ts_ns;
-	change_name(change, row->cause, event->comm, call);
+	bpf_cause_fill(change, row->cause, event->comm, call);
 	change->order = row->order;
 	change->folded = 0;
 	call_take(decode, row, args, count, call, event);
@@ -484,7 +451,7 @@ int bpf_decode_fold(struct bpf_decode *decode, const struct wire_fold_key *key, 
 
 	memcpy(head.comm, key->comm, sizeof(head.comm));
 	event = event_of(&head, EVENT_CHANGE);
-	change_name(&event.change, key->cause, event.comm, row_call(decode, key->cause, key->nr));
+	bpf_cause_fill(&event.change, key->cause, event.comm, row_call(decode, key->cause, key->nr));
 	event.change.delta = bpf_decode_usage(decode, &fold->delta);
 	event.change.count = fold->count;
 	event.change.folded = fold->rows;
