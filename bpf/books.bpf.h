@@ -401,9 +401,13 @@ int on_mmap_lock_released(u64 *ctx)
 		return 0;
 	if (ts) {
 		busy_set(ts, 1);
-		if (!lock_released_own(ts, mm, write))
-			lock_released(ts, mm, write);
+		if (lock_released_own(ts, mm, write)) {
+			busy_set(ts, 0);
+			return 0;
+		}
+		lock_released(ts, mm, write);
 		busy_set(ts, 0);
+		leave_if_done(ts);
 	} else if (may_have_storage(task) || maybe_foreign(task, mm)) {
 		ts = storage_now();
 		busy_set(ts, 1);

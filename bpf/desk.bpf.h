@@ -37,10 +37,40 @@ static __always_inline struct task_state *desk_find(u64 at)
 	return ts && ts->task == at ? ts : NULL;
 }
 
-/* The state of @task, NULL where it has none. */
+/* It is as new, but for whose it is. */
+static __always_inline void state_clear(struct task_state *ts)
+{
+	__builtin_memset(&ts->mm, 0, offsetof(struct task_state, batch.data) - offsetof(struct task_state, mm));
+}
+
+/* Whose state @ts is leaves its desk as it was. Nobody may use @ts after that. */
+static __always_inline void desk_leave(struct task_state *ts)
+{
+	state_clear(ts);
+	*(volatile u64 *)&ts->born = 0;
+	__sync_lock_test_and_set(&ts->task, 0);
+}
+
+/* Has the current task, with the state @ts or NULL, leave its desk if it has exited and has let go of its mm. That the kernel frees a task
+ * would say it for all, but in the context of any other, where a program may be left out. */
+static __always_inline void leave_if_done(struct task_state *ts)
+{
+	if (ts && ts->gone && !ts->mm && ts->born)
+		desk_leave(ts);
+}
+
+/* The state of @task, NULL where it has none. That a task has not left, and the kernel has given its memory to another one, is told by when
+ * that one began: later. (A thread that execs takes the time over from its leader, which began before it.) Whatever it has left there is about no mm, so who looks only at the address does nothing with it. */
 static __always_inline struct task_state *state_of(struct task_struct *task)
 {
-	return desk_find(address_of(task)) ?: bpf_task_storage_get(&tasks, task, 0, 0);
+	struct task_state *ts = desk_find(address_of(task));
+	u64 born = ts ? *(volatile u64 *)&ts->born : 0;
+
+	if (!born || task->start_time <= born)
+		return ts ?: bpf_task_storage_get(&tasks, task, 0, 0);
+	if (__sync_val_compare_and_swap(&ts->born, born, 0) == born)
+		desk_leave(ts);
+	return NULL;
 }
 
 /* That of the current task, if it is in its storage. */
@@ -90,27 +120,8 @@ static __always_inline struct task_state *state_make(struct task_struct *task)
 	if (whose && whose != at)
 		return storage_make(task);
 	ts->regs = regs_at(task);
+	ts->born = task->start_time;
 	return ts;
-}
-
-/* It is as new. */
-static __always_inline void state_clear(struct task_state *ts)
-{
-	__builtin_memset(&ts->mm, 0, offsetof(struct task_state, batch.data) - offsetof(struct task_state, mm));
-}
-
-/* A task is gone for good, and leaves its desk as it was. */
-SEC("raw_tp/sched_process_free")
-int on_free(u64 *ctx)
-{
-	u64 at = ctx[0];
-	struct task_state *ts = desk_find(at);
-
-	if (!ts)
-		return 0;
-	state_clear(ts);
-	__sync_lock_test_and_set(&ts->task, 0);
-	return 0;
 }
 
 #endif

@@ -202,6 +202,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	struct signal_struct *signal;
 	struct list_head thread_node; /* in signal->thread_head */
+	u64 start_time;
 	unsigned long maj_flt;
 	int exit_code;
 	int pagefault_disabled;

@@ -140,7 +140,7 @@ static __always_inline bool group_is_dead(struct task_struct *task, u64 dead)
 		return dead & 0xff;
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return false;
-	leader = state_of(task->group_leader);
+	leader = storage_make(task->group_leader);
 	return !leader || !__sync_lock_test_and_set(&leader->group_gone, 1);
 }
 
@@ -150,7 +150,10 @@ __noinline int exited(struct task_state *ts, u64 dead)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct wire_proc_exit gone = {};
 
-	if (!ts || !ts->watched)
+	if (!ts)
+		return 0;
+	ts->gone = 1;
+	if (!ts->watched)
 		return 0;
 	if (shared.stopped) {
 		if (part_begins(ts))
@@ -260,6 +263,7 @@ int on_turn(u64 *ctx)
 	else if (!shared.stopped)
 		executed(ts, turn_argument(ctx, 2));
 	busy_set(ts, 0);
+	leave_if_done(ts);
 	return 0;
 }
 

@@ -72,6 +72,7 @@ struct task_state {
 	u8 reclaim;	/* inside direct reclaim */
 	u8 executed;	/* its image is new, and it has not returned to it yet */
 	u8 busy;	/* a program has it in hand */
+	u8 gone;	/* has exited */
 	u32 group_gone; /* of a leader: the end of its process was sent */
 	u32 entered;	/* somebody has set watched, or is at it */
 	u32 parted;	/* what it owed as all was stopped is sent, or somebody is at it */
@@ -85,6 +86,7 @@ struct task_state {
 	struct fault_code code;
 	struct wire_pages batched; /* what the batch's rows change in all */
 	struct wire_batch batch;   /* of what came before all the others */
+	u64 born;		   /* at a desk: task_struct.start_time; 0: not said yet. In a task's storage: 0 */
 };
 
 struct {
@@ -133,7 +135,7 @@ struct {
 } graves SEC(".maps");
 
 /* Room to build what the stack (512 bytes) cannot hold. Programs do not nest with one another while they use it: they
- * run with preemption off, and what can interrupt them (on_page_fault inside the kernel, on_free, on_pause) does not use it meanwhile. */
+ * run with preemption off, and what can interrupt them (on_page_fault inside the kernel, on_pause) does not use it meanwhile. */
 #define MAPLE_LEVELS 4
 
 struct maple_level {

@@ -3,6 +3,7 @@
 """Exact books under load: threads on one mm, swarms of short processes, attaching again and again, an observer that is killed at
 any moment. LOAD says how much of it: 20 is the long form."""
 
+import contextlib
 import json
 import os
 import random
@@ -12,10 +13,11 @@ import time
 
 import harness
 from books import Books
-from bpf_programs import all_programs, programs_of
+from bpf_programs import all_programs, arrays_of, first_words, programs_of
 from harness import Observer, Process, case, observe, prog, status_of, stop, times, unlike, wait_until
 
 PAGE = 4096
+DESKS = 1024  # bpf/desk.bpf.h
 
 
 def storm(t, source, mode, threads, rounds):
@@ -87,6 +89,28 @@ def short_children(t, source):
             t.agrees(done, name=f"{name}: readings agree")
             t.equal(len(done.books.ledgers), 1 + (count if own else 0), f"{name}: a ledger for each mm")
             t.equal(done.books.end["processes"], count + 1, f"{name}: each process is counted")
+
+
+@case("syscalls", sources=("bpf",))
+def swarms_beside(t, source):
+    """Other processes begin and end by the thousand meanwhile, and get the memory in the kernel that a watched one has had: none of
+    them is taken for it."""
+    count = times(2000, 16)
+    script = f"{prog('swarm')} exec {count} 1 && echo ready && read line"
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(Process([prog("swarm"), "exec", "1000000", "1"]))
+        with Observer(source, "--stacks", "none", "--", "sh", "-c", script) as observer:
+            observer.until("ready")
+            desks = [array for array in arrays_of(observer.pid) if array[2] == DESKS]
+            taken = [sum(word != 0 for word in first_words(desk)) for desk in desks]
+            observer.say("")
+            rc, out, err = observer.finish()
+    done = harness.Run(rc, out, err, observer.path)
+    t.equal(taken, [1], "when all but the shell have ended, only that has a place for its state")
+    if t.balanced(done, "one of four"):
+        t.equal(len(done.books.ledgers), 2 + count, "a ledger for each mm of its own")
+        t.equal(done.books.end["processes"], count + 2, "and each process of its own is counted")
 
 
 def peak_of(observer):
