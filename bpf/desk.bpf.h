@@ -59,8 +59,9 @@ static __always_inline void leave_if_done(struct task_state *ts)
 		desk_leave(ts);
 }
 
-/* The state of @task, NULL where it has none. That a task has not left, and the kernel has given its memory to another one, is told by when
- * that one began: later. (A thread that execs takes the time over from its leader, which began before it.) Whatever it has left there is about no mm, so who looks only at the address does nothing with it. */
+/* The state of @task, NULL where it has none. That a task has not left, and the kernel has given its memory to another one, is told by
+ * when that one began: later. (A thread that execs takes the time over from its leader, which began before it.) What is left there is about
+ * no mm, so who looks at nothing but the address does nothing with it. */
 static __always_inline struct task_state *state_of(struct task_struct *task)
 {
 	struct task_state *ts = desk_find(address_of(task));
