@@ -98,25 +98,28 @@ static long blank_step(u32 index, struct code_list *const *context)
 	return 0;
 }
 
-/* Adds the code of @task, the current one. False where that cannot be told: without an iterator, and with others who may
- * change the mappings meanwhile. */
+/* Adds the code of @task, the current one. False where that cannot be told: without an iterator, or where it is refused as it would have to
+ * wait, and with others who may change the mappings meanwhile. */
 static __always_inline bool code_find(struct task_struct *task, u64 mm_id)
 {
 	struct mm_struct *mm = (struct mm_struct *)mm_of(task);
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
-	if (!config.vma_iterator) {
-		if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || BPF_CORE_READ(mm, mm_users.counter) != 1)
-			return false;
-		maple_walk(mm, mm_id, 0, 1);
-		return true;
+	int err = -1;
+
+	if (config.vma_iterator) {
+		err = bpf_iter_task_vma_new(&it, task, 0);
+		while ((vma = bpf_iter_task_vma_next(&it)))
+			if (vma->vm_flags & VM_EXEC)
+				code_add((u64)vma);
+		bpf_iter_task_vma_destroy(&it);
 	}
-	bpf_iter_task_vma_new(&it, task, 0);
-	while ((vma = bpf_iter_task_vma_next(&it)))
-		if (vma->vm_flags & VM_EXEC)
-			code_add((u64)vma);
-	bpf_iter_task_vma_destroy(&it);
+	if (!err)
+		return true;
+	if (!bpf_core_field_exists(struct mm_struct, mm_mt) || !mm || BPF_CORE_READ(mm, mm_users.counter) != 1)
+		return false;
+	maple_walk(mm, mm_id, 0, 1);
 	return true;
 }
 

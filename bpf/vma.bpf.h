@@ -138,21 +138,22 @@ static __noinline int maple_walk(struct mm_struct *mm, u64 mm_id, u32 tgid, u32 
 	return 0;
 }
 
-/* Sends the mappings of @task's new mm. */
+/* Sends the mappings of @task's new mm, which nobody else changes yet. */
 static __noinline int vmas_send(struct task_struct *task, u64 mm_id)
 {
 	struct bpf_iter_task_vma it;
 	struct vm_area_struct *vma;
 
-	if (!config.vma_iterator) {
-		if (bpf_core_field_exists(struct mm_struct, mm_mt))
-			maple_walk(BPF_CORE_READ(task, mm), mm_id, process_number(task), 0);
-		return 0;
+	int err = -1;
+
+	if (config.vma_iterator) {
+		err = bpf_iter_task_vma_new(&it, task, 0); /* takes memory and the lock, or is refused */
+		while ((vma = bpf_iter_task_vma_next(&it)))
+			vma_send((u64)vma, mm_id, process_number(task));
+		bpf_iter_task_vma_destroy(&it);
 	}
-	bpf_iter_task_vma_new(&it, task, 0);
-	while ((vma = bpf_iter_task_vma_next(&it)))
-		vma_send((u64)vma, mm_id, process_number(task));
-	bpf_iter_task_vma_destroy(&it);
+	if (err && bpf_core_field_exists(struct mm_struct, mm_mt))
+		maple_walk(BPF_CORE_READ(task, mm), mm_id, process_number(task), 0);
 	return 0;
 }
 
